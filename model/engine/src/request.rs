@@ -1,0 +1,237 @@
+//! What an engine can be asked for, validated before it reaches the engine.
+
+use crate::EngineError;
+use serde::{Deserialize, Serialize};
+
+/// Bounds every request is held to, so that a bad caller costs an error, not the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most denoising steps a block.
+    pub steps_max: usize,
+    /// Most candidates returned.
+    pub candidates_max: usize,
+    /// Most tokens a hole may have.
+    pub hole_tokens_max: usize,
+    /// Most bytes of context, prefix and suffix together.
+    pub text_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { steps_max: 256, candidates_max: 64, hole_tokens_max: 4096, text_bytes_max: 4 << 20 }
+    }
+}
+
+/// The shape of the hole; tells the engine where a candidate may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoleKind {
+    /// From the cursor to the end of the line; a candidate holds no line break.
+    Line,
+    /// Inside one line, text on both sides; a candidate holds no line break.
+    Span,
+    /// Several whole lines.
+    Lines,
+    /// The body of a function or block.
+    Body,
+}
+
+impl HoleKind {
+    /// Whether a candidate may hold line breaks.
+    #[must_use]
+    pub const fn is_multiline(self) -> bool {
+        matches!(self, Self::Lines | Self::Body)
+    }
+}
+
+/// A named point on the curve of quality against time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Few steps, few lengths: for ghost text while typing.
+    Fast,
+    /// The default.
+    #[default]
+    Balanced,
+    /// More lengths and steps: for a person who waits.
+    Thorough,
+}
+
+/// How to sample. `None` leaves the choice to the preset and the checkpoint's `generation_config.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Named defaults for everything that is `None`.
+    pub preset: Preset,
+    /// Most denoising steps a block, at least 1.
+    pub steps: Option<usize>,
+    /// How many candidates to return, at least 1.
+    pub candidates: Option<usize>,
+    /// Seed of the engine's own generator: same seed, same answer, on any thread count.
+    pub seed: u64,
+    /// Hole lengths to try, in tokens; empty or `None`: the engine chooses.
+    pub lengths: Option<Vec<usize>>,
+}
+
+/// What the hole holds before the first step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Pure noise.
+    #[default]
+    Noise,
+    /// An existing text, of which a share `strength` in 0..=1 is noised first.
+    Text {
+        /// The present content of the hole.
+        text: String,
+        /// 0 keeps it, 1 forgets it.
+        strength: f32,
+    },
+}
+
+/// Fill the hole between `prefix` and `suffix`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InfillRequest {
+    /// Language id as in LSP (`rust`, `python`), or `None` for plain text.
+    pub language: Option<String>,
+    /// Far context (other files, outline, far suffix), most stable text first; placed before the prefix.
+    pub context: String,
+    /// The code before the hole, up to it.
+    pub prefix: String,
+    /// The code after the hole; the engine clamps on the canvas what fits of it.
+    pub suffix: String,
+    /// The shape of the hole.
+    pub kind: HoleKind,
+    /// What the hole starts from.
+    pub start: Start,
+    /// How to sample.
+    pub sampling: Sampling,
+}
+
+impl InfillRequest {
+    /// A request with default sampling and nothing far.
+    #[must_use]
+    pub fn new(prefix: impl Into<String>, suffix: impl Into<String>, kind: HoleKind) -> Self {
+        Self {
+            language: None,
+            context: String::new(),
+            prefix: prefix.into(),
+            suffix: suffix.into(),
+            kind,
+            start: Start::Noise,
+            sampling: Sampling::default(),
+        }
+    }
+
+    /// Holds the request against `limits`.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidRequest`] naming the field, what it held and what is allowed.
+    pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
+        check_sampling(&self.sampling, limits)?;
+        let bytes = self.context.len() + self.prefix.len() + self.suffix.len();
+        at_most("context, prefix and suffix (bytes)", bytes, limits.text_bytes_max)?;
+        if let Start::Text { strength, .. } = self.start
+            && !(0.0..=1.0).contains(&strength)
+        {
+            return Err(EngineError::InvalidRequest(format!("strength must lie in 0..=1, found {strength}")));
+        }
+        Ok(())
+    }
+}
+
+/// Which way of the same weights fills the hole: ours, or one of its controls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Denoise a canvas with both sides in view.
+    #[default]
+    Diffusion,
+    /// Left to right from the prefix alone.
+    Causal,
+    /// Left to right from a fill-in-the-middle ordered prompt.
+    CausalFim,
+}
+
+/// Plain text generation: block diffusion or left to right. The control for claims about speed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    /// Language id, or `None`.
+    pub language: Option<String>,
+    /// The text to continue.
+    pub prompt: String,
+    /// Stop after this many tokens.
+    pub tokens_max: usize,
+    /// Diffusion (in blocks of the canvas length) or causal.
+    pub method: Method,
+    /// How to sample; causal decoding is greedy.
+    pub sampling: Sampling,
+}
+
+/// Score a text left to right with the causal pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// Language id, or `None`.
+    pub language: Option<String>,
+    /// Text that conditions but is not scored.
+    pub prefix: String,
+    /// The text to score.
+    pub text: String,
+}
+
+fn check_sampling(sampling: &Sampling, limits: &Limits) -> Result<(), EngineError> {
+    if let Some(steps) = sampling.steps {
+        at_least_one("steps", steps)?;
+        at_most("steps", steps, limits.steps_max)?;
+    }
+    if let Some(candidates) = sampling.candidates {
+        at_least_one("candidates", candidates)?;
+        at_most("candidates", candidates, limits.candidates_max)?;
+    }
+    for &length in sampling.lengths.iter().flatten() {
+        at_least_one("hole length", length)?;
+        at_most("hole length", length, limits.hole_tokens_max)?;
+    }
+    Ok(())
+}
+
+fn at_least_one(name: &str, value: usize) -> Result<(), EngineError> {
+    if value == 0 {
+        return Err(EngineError::InvalidRequest(format!("{name} must be at least 1, found 0")));
+    }
+    Ok(())
+}
+
+fn at_most(name: &str, value: usize, max: usize) -> Result<(), EngineError> {
+    if value > max {
+        return Err(EngineError::InvalidRequest(format!("{name} must be at most {max}, found {value}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_requests_name_the_field_and_the_bound() {
+        let mut request = InfillRequest::new("a", "b", HoleKind::Line);
+        assert_eq!(request.validate(&Limits::default()), Ok(()));
+        request.sampling.steps = Some(0);
+        let message = request.validate(&Limits::default()).unwrap_err().to_string();
+        assert_eq!(message, "the request cannot be run: steps must be at least 1, found 0");
+        request.sampling.steps = Some(257);
+        assert!(
+            request.validate(&Limits::default()).unwrap_err().to_string().contains("at most 256, found 257")
+        );
+        request.sampling.steps = None;
+        request.start = Start::Text { text: String::new(), strength: f32::NAN };
+        assert!(request.validate(&Limits::default()).unwrap_err().to_string().contains("strength"));
+    }
+
+    #[test]
+    fn requests_survive_a_round_trip_through_json() {
+        let request = InfillRequest::new("fn f() {", "}", HoleKind::Body);
+        let wire = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<InfillRequest>(&wire).unwrap(), request);
+    }
+}
