@@ -1,0 +1,157 @@
+//! Splices: a model's candidate becomes the smallest change that fits the document, or is rejected for a reason.
+
+mod trim;
+
+use crate::document::{LineEnding, Snapshot};
+use crate::edit::Change;
+use crate::plan::{Plan, to_lf};
+use crate::syntax;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tree_sitter::Parser;
+
+/// A candidate that fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spliced {
+    /// What to change, in bytes of the document; line ends are the document's.
+    pub change: Change,
+    /// What stands in the hole afterwards, with `\n` line ends: the candidate without what repeated its neighbours.
+    pub text: String,
+    /// ERROR and MISSING nodes of the document at its best without the candidate (hole as it is, empty, or a name).
+    pub errors_before: usize,
+    /// ERROR and MISSING nodes of the document with it; 0 without a grammar.
+    pub errors_after: usize,
+}
+
+/// Why a candidate is not offered.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+pub enum Rejected {
+    /// Nothing, or only white space.
+    #[error("the candidate is blank")]
+    Blank,
+    /// All of it stands next to the hole already.
+    #[error("the candidate only repeats the code around the hole")]
+    Repeats,
+    /// It is what the hole holds already.
+    #[error("the candidate is what is there already")]
+    Unchanged,
+    /// It does not parse.
+    #[error("the candidate adds syntax errors: {after} where there could be {before}")]
+    Syntax {
+        /// ERROR and MISSING nodes without the candidate.
+        before: usize,
+        /// ERROR and MISSING nodes with it.
+        after: usize,
+    },
+    /// The document changed since the plan was made.
+    #[error("the document is at version {found}, the plan at {expected}; plan again")]
+    Stale {
+        /// The plan's version.
+        expected: u64,
+        /// The document's version.
+        found: u64,
+    },
+}
+
+/// Turns a candidate into a change.
+///
+/// What repeats the end of the prefix or the beginning of the suffix is dropped, one-line holes are cut at the first
+/// line break, line ends and indentation characters become the document's. Of several ways to trim the one with the
+/// fewest syntax errors wins.
+///
+/// # Errors
+/// A [`Rejected`] that says why; [`Rejected::Syntax`] when the tree would hold more ERROR and MISSING nodes than it
+/// could without the candidate.
+pub fn splice(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Spliced, Rejected> {
+    if plan.version != snapshot.version() {
+        return Err(Rejected::Stale { expected: plan.version, found: snapshot.version() });
+    }
+    let candidate = to_lf(candidate);
+    if candidate.trim().is_empty() {
+        return Err(Rejected::Blank);
+    }
+    let variants = trim::variants(plan, &candidate);
+    if variants.is_empty() {
+        return Err(Rejected::Repeats);
+    }
+    let mut judge = Judge::new(snapshot, plan);
+    let mut best: Option<(usize, String)> = None;
+    for text in variants {
+        let errors = judge.errors(&text);
+        if best.as_ref().is_none_or(|(least, _)| errors < *least) {
+            best = Some((errors, text));
+        }
+    }
+    let Some((errors_after, text)) = best else { return Err(Rejected::Repeats) };
+    if text == plan.hole {
+        return Err(Rejected::Unchanged);
+    }
+    let errors_before = judge.errors_without();
+    if errors_after > errors_before {
+        return Err(Rejected::Syntax { before: errors_before, after: errors_after });
+    }
+    Ok(Spliced { change: minimal(snapshot, &judge.change(&text)), text, errors_before, errors_after })
+}
+
+/// Counts the syntax errors of the document with different texts in the hole.
+struct Judge<'a> {
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    parser: Option<Parser>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
+        let parser = snapshot.tree().and_then(|_| syntax::parser(snapshot.language()));
+        Self { snapshot, plan, parser }
+    }
+
+    /// The change that puts `text` into the hole, in the document's line ends.
+    fn change(&self, text: &str) -> Change {
+        let whole = format!("{}{text}{}", self.plan.lead, self.plan.tail);
+        let insert = match self.snapshot.line_ending() {
+            LineEnding::Lf => whole,
+            other => whole.replace('\n', other.as_str()),
+        };
+        Change::new(self.plan.region.range.clone(), insert)
+    }
+
+    /// Errors with `text` in the hole; 0 where nothing can be parsed.
+    fn errors(&mut self, text: &str) -> usize {
+        let change = self.change(text);
+        self.errors_with(&change)
+    }
+
+    fn errors_with(&mut self, change: &Change) -> usize {
+        let Some(parser) = &mut self.parser else { return 0 };
+        self.snapshot.tree_with(parser, change).map_or(0, |(_, tree)| syntax::error_count(&tree))
+    }
+
+    /// The least errors the document has without a candidate: with the hole as it is, empty, or holding a name. The
+    /// name tells a broken hole (`let x = ;`) from a document that is broken elsewhere.
+    fn errors_without(&mut self) -> usize {
+        let range = self.plan.region.range.clone();
+        let as_it_is = self.snapshot.tree().map_or(0, syntax::error_count);
+        let mut least = as_it_is;
+        for insert in ["", "x"] {
+            if least > 0 {
+                least = least.min(self.errors_with(&Change::new(range.clone(), insert)));
+            }
+        }
+        least
+    }
+}
+
+/// The change without what it leaves as it is at either end.
+fn minimal(snapshot: &Snapshot, change: &Change) -> Change {
+    let old = snapshot.text().byte_slice(change.range.clone()).to_string();
+    let new = change.insert.as_str();
+    let head: usize =
+        old.chars().zip(new.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+    let (old_rest, new_rest) = (&old[head..], &new[head..]);
+    let same = |(a, b): &(char, char)| a == b;
+    let tail: usize =
+        old_rest.chars().rev().zip(new_rest.chars().rev()).take_while(same).map(|(a, _)| a.len_utf8()).sum();
+    let range = change.range.start + head..change.range.end - tail;
+    Change::new(range, &new_rest[..new_rest.len() - tail])
+}
