@@ -130,12 +130,18 @@ def geglu(x):
 
 
 def attend_causal(q, k, v):
-    """q [B, L, H, D], k and v [B, L, G, D] → [B, L, H·D]; scale 1."""
-    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    group = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-    out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-    return out.transpose(1, 2).flatten(2)
+    """q [B, L, H, D], k and v [B, L, G, D] → [B, L, H·D]; scale 1.
+
+    Plain products: on a CPU at L ≤ 512 they train several times faster than the fused causal kernel.
+    """
+    b, length, heads, dim = q.shape
+    groups = k.shape[2]
+    q = q.view(b, length, groups, heads // groups, dim).permute(0, 2, 3, 1, 4).reshape(b, groups, -1, dim)
+    scores = (q @ k.permute(0, 2, 3, 1)).float().view(b, groups, -1, length, length)  # [B, G, H/G, L, L]
+    later = torch.ones(length, length, dtype=torch.bool, device=q.device).triu(1)
+    weights = torch.softmax(scores.masked_fill(later, float("-inf")), -1).to(q.dtype)
+    out = weights.view(b, groups, -1, length) @ v.transpose(1, 2)  # [B, G, H/G·L, D]
+    return out.view(b, groups, -1, length, dim).permute(0, 3, 1, 2, 4).reshape(b, length, heads * dim)
 
 
 def attend_canvas(q, k, v, clean_k, clean_v, bias):

@@ -1,0 +1,204 @@
+"""Draws training micro-batches: clean rows, and noised canvases anchored in them.
+
+A canvas is [head: one clamped token][hole][suffix: clamped, to the canvas' end]. It starts at row position `anchor`,
+sees the clean tokens [0, anchor) and all of itself. After the document's end the suffix is `<eos>`, then `<pad>`.
+Micro-batch j is a function of (seed, j) alone, so a resumed run continues with exactly the data it would have seen.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from tokens import PAD, EOS, BOS, MASK, BLANK, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, Vocabulary, Corpus
+
+HOLE_MAX = 40
+SUFFIX_MIN = 16
+BUCKETS = (16, 40)
+KINDS = ("rest", "span", "lines", "random", "body")
+KIND_SHARE = (0.36, 0.30, 0.15, 0.14, 0.05)
+LINE_START_SHARE = {"rest": 0.35, "span": 0.1, "lines": 0.6, "random": 0.0, "body": 1.0}
+UNIFORM_SHARE = 0.15  # of corrupted tokens: a random id instead of <mask>
+FULL_NOISE_SHARE = 0.2  # of exact-length canvases: t = 1
+BLANK_CANVAS_SHARE = 0.6  # of the canvases without self-conditioning: a bucket with blanks, all masked
+CUT_START, CUT_END = 0.30, 0.15
+KEPT_WEIGHT, CONTENT_WEIGHT, BLANK_WEIGHT = 0.3, 0.5, 0.15
+FIM_SHARE = 0.12
+SLOTS_PER_CANVAS = 14
+
+
+@dataclass
+class Shape:
+    rows: int = 4
+    length: int = 256
+    canvases: int = 4  # per row, even
+    canvas_length: int = 64
+
+
+@dataclass
+class Hole:
+    """What is cut out of a document: `left` and `right` are the clamped neighbours' text, as tokens."""
+    head: int  # the clamped token before the hole
+    content: np.ndarray  # [n] tokens of the hole
+    suffix: np.ndarray  # [≥ 0] tokens after it, up to the document's end
+    shift: int  # 1 where the head is the left piece of a split token, so the canvas starts one position later
+
+
+class Drawer:
+    def __init__(self, corpus: Corpus, vocab: Vocabulary, seed: int):
+        self.corpus, self.vocab, self.seed = corpus, vocab, seed
+        self.chunks = {}
+
+    def chunk(self, index: int, stride: int) -> int:
+        """The corpus position where row `index` starts: every stride-th position once per epoch, in random order."""
+        if stride not in self.chunks:
+            self.chunks[stride] = np.random.default_rng(self.seed).permutation(len(self.corpus.tokens) // stride)
+        order = self.chunks[stride]
+        epoch, at = divmod(index, len(order))
+        return int((order[at] * stride + epoch * (stride // 3)) % len(self.corpus.tokens))
+
+    # ---- rows
+
+    def plain_row(self, rng, start: int, length: int):
+        """→ row [length], follow [length]: the corpus position of the token after each row position (-1: none), and end."""
+        row, follow = np.zeros(length, np.int64), np.full(length, -1, np.int64)
+        filled = 0
+        while filled < length:
+            doc = self.corpus.document_of(start)
+            first, last = self.corpus.bounds[doc], self.corpus.bounds[doc + 1]
+            at = first if filled or rng.random() < 0.25 else self.corpus.line_start(start, first)
+            take = min(length - filled - 2, last - at)
+            if take < 8:
+                break
+            row[filled:filled + 2] = BOS, self.corpus.language[doc]
+            row[filled + 2:filled + 2 + take] = self.corpus.tokens[at:at + take]
+            follow[filled + 1:filled + 2 + take] = np.arange(at, at + take + 1)
+            filled += 2 + take
+            if at + take == last:
+                follow[filled - 1] = -1  # nothing follows the document's last token
+                if filled < length:
+                    row[filled] = EOS
+                    filled += 1
+            start = int(rng.integers(len(self.corpus.tokens)))
+        return row, follow
+
+    def fim_row(self, rng, start: int, length: int):
+        """As `plain_row`, of one or two documents in the order prefix, suffix, middle."""
+        row, follow, filled = np.zeros(length, np.int64), np.full(length, -1, np.int64), 0
+        docs = int(rng.integers(1, 3))
+        while length - filled >= 120:
+            doc = self.corpus.document_of(start)
+            first, last = self.corpus.bounds[doc], self.corpus.bounds[doc + 1]
+            at = self.corpus.line_start(start, first)
+            room = min(length - filled, length // docs) - 70  # markers, suffix and middle
+            prefix = min(int(rng.integers(room // 2, room + 1)), last - at - 2)
+            start = int(rng.integers(len(self.corpus.tokens)))
+            if prefix < 4:
+                continue
+            kind = rng.choice(KINDS, p=KIND_SHARE)
+            hole = self.hole(rng, kind, (at + prefix, last), HOLE_MAX, int(self.corpus.tokens[at + prefix - 1]))
+            head = [BOS, self.corpus.language[doc], FIM_PREFIX]
+            tail = [hole.head] if hole.shift else []
+            rest = [FIM_SUFFIX, *hole.suffix[:63 - len(hole.content)], FIM_MIDDLE, *hole.content, EOS]
+            text = np.concatenate([head, self.corpus.tokens[at:at + prefix], tail, rest]).astype(np.int64)
+            text = text[:length - filled]
+            row[filled:filled + len(text)] = text
+            follow[filled + 2:filled + 3 + prefix] = np.arange(at, at + prefix + 1)
+            filled += len(text)
+        return row, follow
+
+    # ---- holes
+
+    def hole(self, rng, kind: str, span, most: int, head: int) -> Hole:
+        """A hole of at most `most` tokens; `span` is (its first corpus position, the document's end), `head` the token before."""
+        at, last = span
+        n = self.hole_length(rng, kind, span, most)
+        tokens = self.corpus.tokens
+        content, suffix = tokens[at:at + n].astype(np.int64), tokens[at + n:min(last, at + n + 64)].astype(np.int64)
+        shift = 0
+        if rng.random() < CUT_START and (cut := self.vocab.cut(rng, int(content[0]))):
+            if len(cut[0]) == 1 and n - 1 + len(cut[1]) <= most:
+                head, content, shift = int(cut[0][0]), np.concatenate([cut[1], content[1:]]), 1
+        if len(suffix) and rng.random() < CUT_END and (cut := self.vocab.cut(rng, int(suffix[0]))):
+            if len(content) + len(cut[0]) <= most:
+                content, suffix = np.concatenate([content, cut[0]]), np.concatenate([cut[1], suffix[1:]])
+        return Hole(head, content, suffix, shift)
+
+    def hole_length(self, rng, kind: str, span, most: int) -> int:
+        (at, last), corpus = span, self.corpus
+        most = min(most, last - at)
+        line = corpus.next_newline(at, last) - at  # tokens left in this line
+        if kind == "rest" and 1 <= line <= most:
+            return line
+        if kind == "span" and line >= 2:
+            return int(rng.integers(1, min(line, most + 1)))
+        if kind == "lines":
+            for count in rng.permutation([2, 3, 4]):
+                if 1 <= (n := corpus.next_newline(at, last, int(count)) - at) <= most:
+                    return n
+        if kind == "body" and 1 <= (n := corpus.body_ahead(at, last)) <= most:
+            return n
+        return int(min(most, rng.geometric(0.12)))
+
+    # ---- canvases
+
+    def batch(self, index: int, shape: Shape) -> dict:
+        """Micro-batch `index` as numpy arrays; names and shapes as `net.training_loss` takes them."""
+        rng = np.random.default_rng((self.seed, index))
+        b, k, c = shape.rows, shape.canvases, shape.canvas_length
+        n, slots = b * k, b * k // 2 * SLOTS_PER_CANVAS
+        out = dict(rows=np.zeros((b, shape.length), np.int64), canvas=np.zeros((n, c), np.int64),
+                   clamped=np.zeros((n, c), np.int64), anchor=np.zeros(n, np.int64),
+                   slot_at=np.zeros((2, slots), np.int64), slot_label=np.zeros((2, slots), np.int64),
+                   slot_weight=np.zeros((2, slots), np.float32),
+                   temperature=np.where(rng.random(n // 2) < 0.2, 1.0, rng.uniform(0.4, 0.8, n // 2)).astype(np.float32))
+        used = [0, 0]
+        for r in range(b):
+            start = self.chunk(index * b + r, shape.length)
+            make = self.fim_row if rng.random() < FIM_SHARE else self.plain_row
+            row, follow = make(rng, start, shape.length)
+            out["rows"][r] = row
+            for j in range(k):
+                self.place(rng, out, (r * k + j, row, follow), used, n)
+        return out
+
+    def place(self, rng, out, where, used, count):
+        """Draw one canvas of a row into the arrays of `batch`."""
+        at, row, follow = where
+        c, half, side = out["canvas"].shape[1], at // 2, at % 2
+        spots = np.flatnonzero(follow >= 0)
+        left = (count - 1 - at) // 2 + 1  # canvases of this side still to come, this one included
+        most = min(HOLE_MAX, out["slot_at"].shape[1] - used[side] - left * 6)
+        kind = rng.choice(KINDS, p=KIND_SHARE)
+        p = self.corpus.pick(rng, spots, follow, rng.random() < LINE_START_SHARE[kind])
+        span = (int(follow[p]), int(self.corpus.bounds[self.corpus.document_of(int(follow[p])) + 1]))
+        hole = self.hole(rng, kind, span, most, int(row[p]))
+        size, content = len(hole.content), hole.content
+        buckets = [x for x in BUCKETS if x > size]
+        blank = side == 1 and buckets and rng.random() < BLANK_CANVAS_SHARE
+        weight = np.ones(size, np.float32)
+        if blank:
+            bucket = buckets[int(rng.integers(len(buckets)))]
+            content = np.append(content, np.full(bucket - size, BLANK))
+            weight = np.full(bucket, CONTENT_WEIGHT, np.float32)
+            weight[size], weight[size + 1:] = 1.0, 0.0
+            weight[rng.permutation(np.arange(size + 1, bucket))[:4]] = BLANK_WEIGHT
+            noise = np.ones(bucket, bool)
+        else:
+            t = 1.0 if rng.random() < FULL_NOISE_SHARE else rng.random()
+            noise = rng.random(size) < t
+            noise[rng.integers(size)] = True
+            weight[~noise] = KEPT_WEIGHT
+        clean = np.full(c, PAD, np.int64)
+        text = np.concatenate([[hole.head], content, hole.suffix, [EOS]])[:c]
+        clean[:len(text)] = text
+        noised = clean.copy()
+        replaced = np.full(len(content), MASK)
+        if not blank:
+            odd = rng.random(size) < UNIFORM_SHARE
+            replaced[odd] = rng.integers(self.vocab.first_text_id, self.vocab.size, odd.sum())
+        noised[1:1 + len(content)] = np.where(noise, replaced, content)
+        out["canvas"][at], out["clamped"][at], out["anchor"][at] = noised, clean, p + hole.shift
+        keep = np.flatnonzero(weight > 0)[:out["slot_at"].shape[1] - used[side]]
+        lo, hi = used[side], used[side] + len(keep)
+        out["slot_at"][side, lo:hi] = half * c + 1 + keep
+        out["slot_label"][side, lo:hi], out["slot_weight"][side, lo:hi] = content[keep], weight[keep]
+        used[side] = hi
