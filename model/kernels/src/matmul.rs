@@ -1,0 +1,116 @@
+//! Dense products with packed weights: `y = x · Wᵀ`, in f32 or bf16, from one row (decoding) to thousands.
+//!
+//! Idea: every (panel of 64 outputs, block of rows) is a task; a task streams its panel through the register tile of
+//! [`crate::tile`]. bf16 activations are rounded once, up front. Twin: `tests/matmul.rs`, in f64.
+
+use crate::isa::Isa;
+use crate::pack::{self, Line, PANEL, PackedWeight, Panels};
+use crate::parallel::{self, SharedMut};
+use crate::simd::{Op, Simd};
+use crate::tile::{Element, Pair, Tiles};
+
+/// Rows in a task: enough to keep a panel in the second-level cache busy.
+const ROW_BLOCK: usize = 96;
+
+/// `y = x · Wᵀ`: `x` is `[rows, depth]`, `y` is `[rows, out]`. A row of `y` has the same bits for any number of rows.
+///
+/// # Panics
+/// When a slice does not have the length its shape says.
+pub fn matmul(x: &[f32], rows: usize, weight: &PackedWeight, y: &mut [f32]) {
+    assert_eq!(x.len(), rows * weight.depth(), "x must be [{rows}, {}]", weight.depth());
+    assert_eq!(y.len(), rows * weight.out(), "y must be [{rows}, {}]", weight.out());
+    let isa = Isa::current();
+    match &weight.panels {
+        Panels::F32(panels) => product(isa, x, weight.depth(), panels, rows, weight, y),
+        Panels::Bf16(panels) => {
+            let pairs = weight.depth().div_ceil(2);
+            let rounded = round_to_pairs(isa, x, rows, weight.depth());
+            product(isa, &rounded, pairs, panels, rows, weight, y);
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call site, and the names say it")]
+fn product<E: Element + Send + Sync>(
+    isa: Isa,
+    a: &[E],
+    depth: usize,
+    panels: &[Line<E>],
+    rows: usize,
+    weight: &PackedWeight,
+    y: &mut [f32],
+) {
+    let out = weight.out();
+    let count = out.div_ceil(PANEL);
+    let row_blocks = rows.div_ceil(ROW_BLOCK);
+    let serial_ns = 2 * rows * weight.depth() * out / parallel::FLOPS_PER_NS + weight.bytes() / 32;
+    let c = SharedMut::new(y);
+    parallel::for_each(count * row_blocks, serial_ns, |task| {
+        let (panel, row) = (task / row_blocks, task % row_blocks * ROW_BLOCK);
+        // SAFETY: `a` has `rows` rows of `depth`, panel `panel` has `depth` rows of 64; the task alone writes columns
+        // `panel · 64 ..` of its rows of `c`.
+        unsafe {
+            isa.run(Block(Tiles {
+                a: a.as_ptr().add(row * depth),
+                lda: depth,
+                b: pack::elements(panels).add(panel * depth * PANEL),
+                ldb: PANEL,
+                c: c.get().add(row * out + panel * PANEL),
+                ldc: out,
+                rows: ROW_BLOCK.min(rows - row),
+                depth,
+                cols: PANEL.min(out - panel * PANEL),
+                accumulate: false,
+            }));
+        }
+    });
+}
+
+/// One task's tiles. Built only by [`product`], which keeps them in bounds.
+struct Block<E>(Tiles<E>);
+
+impl<E: Element> Op for Block<E> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: `product` builds jobs inside its slices.
+        unsafe { simd.tiles(self.0) };
+    }
+}
+
+/// `x` rounded to bf16, rows padded with a zero to whole pairs.
+fn round_to_pairs(isa: Isa, x: &[f32], rows: usize, depth: usize) -> Vec<Pair> {
+    let mut pairs = vec![Pair(0); rows * depth.div_ceil(2)];
+    if depth > 0 {
+        for (from, to) in x.chunks_exact(depth).zip(pairs.chunks_exact_mut(depth.div_ceil(2))) {
+            isa.run(Round { from, to });
+        }
+    }
+    pairs
+}
+
+struct Round<'a> {
+    from: &'a [f32],
+    to: &'a mut [Pair],
+}
+
+impl Op for Round<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let (pairs, last) = self.from.as_chunks::<2>();
+        for (to, [even, odd]) in self.to.iter_mut().zip(pairs) {
+            *to = Pair(bf16_bits(*even) >> 16 | bf16_bits(*odd) & 0xffff_0000);
+        }
+        if let ([even], Some(to)) = (last, self.to.last_mut()) {
+            *to = Pair(bf16_bits(*even) >> 16);
+        }
+    }
+}
+
+/// `x` rounded to bf16 (to nearest, ties to even) in the high half of the word; the low half is rubbish. NaN stays NaN.
+#[inline(always)]
+fn bf16_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    if x.is_nan() { bits | 0x0040_0000 } else { bits + 0x7fff + (bits >> 16 & 1) }
+}
