@@ -1,7 +1,7 @@
 //! Element by element: sums, scaling, the gated activation and the soft cap of the logits.
 //!
 //! Idea: one vector at a time, the last one partial; long slices are cut into chunks for the pool. An element's result
-//! does not depend on where it stands. Twin: `tests/elementwise.rs`, in f64.
+//! does not depend on where it stands. Twin: `tests/rows.rs`, in f64.
 
 use crate::isa::Isa;
 use crate::math;

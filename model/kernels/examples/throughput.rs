@@ -1,0 +1,161 @@
+//! Measures every kernel at the shapes of the shipped model and prints its speed: `cargo run --release -p
+//! lacuna-kernels --example throughput [filter]`.
+//!
+//! Each number is the best of many runs, so that a busy machine shows as little as possible.
+
+#![allow(clippy::print_stdout, reason = "a measurement prints its results")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use lacuna_kernels::{
+    AttentionArgs, Isa, PackedWeight, Precision, RopeTables, Span, WeightView, attention, gelu_tanh_mul,
+    matmul, rms_norm, rope, row_stats_all, soft_embedding_sparse, softcap, softmax_rows,
+};
+
+/// Shortest time of one call, over about `0.4 s` of calls.
+fn best(mut call: impl FnMut()) -> Duration {
+    let (begin, mut best) = (Instant::now(), Duration::MAX);
+    while begin.elapsed() < Duration::from_millis(400) {
+        let start = Instant::now();
+        call();
+        best = best.min(start.elapsed());
+    }
+    best
+}
+
+fn numbers(len: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 2_654_435_761) % 65_536) as f32 / 32_768.0 - 1.0).collect()
+}
+
+fn report(name: &str, time: Duration, flops: usize, bytes: usize) {
+    let ns = time.as_nanos().max(1) as f64;
+    print!("{name:44} {:9.1} us", ns / 1e3);
+    if flops > 0 {
+        print!(" {:8.1} GFLOP/s", flops as f64 / ns);
+    }
+    if bytes > 0 {
+        print!(" {:8.1} GB/s", bytes as f64 / ns);
+    }
+    println!();
+}
+
+fn products() {
+    let shapes = [
+        (1, 256, 256),
+        (1, 256, 4096),
+        (8, 256, 640),
+        (64, 256, 256),
+        (64, 256, 640),
+        (64, 640, 256),
+        (64, 256, 4096),
+        (64, 4096, 256),
+        (256, 256, 640),
+        (512, 256, 384),
+        (512, 256, 640),
+        (256, 2048, 2048),
+        (1, 2048, 2048),
+    ];
+    for (rows, depth, out) in shapes {
+        let (x, w) = (numbers(rows * depth), numbers(depth * out));
+        let mut y = vec![0.0; rows * out];
+        for precision in [Precision::F32, Precision::Bf16] {
+            let packed = PackedWeight::pack(WeightView::F32(&w), out, depth, precision);
+            let time = best(|| matmul(black_box(&x), rows, &packed, &mut y));
+            let bytes = if rows == 1 { packed.bytes() } else { 0 };
+            report(
+                &format!("matmul {rows}x{depth}x{out} {precision:?}"),
+                time,
+                2 * rows * depth * out,
+                bytes,
+            );
+        }
+    }
+}
+
+fn attentions() {
+    let (heads, kv_heads, dim) = (4, 2, 64);
+    for (batch, tokens, prefix, span) in [
+        (1, 64, 512, Span::Canvas { window: None }),
+        (8, 64, 512, Span::Canvas { window: None }),
+        (1, 64, 512, Span::Canvas { window: Some(256) }),
+        (1, 512, 0, Span::Causal { window: None }),
+        (1, 1, 512, Span::Causal { window: None }),
+    ] {
+        let (q, k) = (numbers(batch * tokens * heads * dim), numbers(batch * tokens * kv_heads * dim));
+        let cached = numbers(prefix * kv_heads * dim);
+        let mut out = vec![0.0; q.len()];
+        let time = best(|| {
+            let args = AttentionArgs {
+                q: black_box(&q),
+                k: &k,
+                v: &k,
+                prefix_k: &cached,
+                prefix_v: &cached,
+                batch,
+                heads,
+                kv_heads,
+                dim,
+                scale: 1.0,
+                span,
+            };
+            attention(args, &mut out);
+        });
+        let seen = match span {
+            Span::Canvas { window } => tokens + window.map_or(prefix, |w| w - 1),
+            Span::Causal { .. } => prefix + tokens.div_ceil(2),
+        };
+        report(&format!("attention {batch}x{tokens}+{prefix} {span:?}"), time, 4 * q.len() * seen, 0);
+    }
+}
+
+fn rows() {
+    let (rows, hidden, width, vocabulary) = (64, 256, 640, 4096);
+    let (x, w) = (numbers(rows * hidden), numbers(hidden));
+    let mut out = vec![0.0; x.len()];
+    report(
+        "rms_norm 64x256",
+        best(|| rms_norm(black_box(&x), Some(&w), 1e-6, hidden, &mut out)),
+        0,
+        8 * x.len(),
+    );
+    let (cos, sin) = (numbers(rows * 32), numbers(rows * 32));
+    let tables = RopeTables { cos: &cos, sin: &sin, pairs: 32 };
+    report("rope 64x4x64", best(|| rope(black_box(&mut out), tables, 4, 64)), 0, 8 * x.len());
+    let (gate, mut y) = (numbers(rows * width), vec![0.0; rows * width]);
+    report("gelu_tanh_mul 64x640", best(|| gelu_tanh_mul(black_box(&gate), &gate, &mut y)), 0, 12 * y.len());
+    let logits = numbers(rows * vocabulary);
+    let mut p = logits.clone();
+    report("softcap 64x4096", best(|| softcap(black_box(&mut p), 30.0)), 0, 8 * p.len());
+    p.copy_from_slice(&logits);
+    report("softmax_rows 64x4096", best(|| softmax_rows(black_box(&mut p), vocabulary, 0.6)), 0, 8 * p.len());
+    let stats = best(|| {
+        black_box(row_stats_all(black_box(&logits), vocabulary, 0.6));
+    });
+    report("row_stats 64x4096", stats, 0, 4 * p.len());
+    let e = numbers(vocabulary * hidden);
+    let peaked: Vec<f32> = logits[..vocabulary].iter().map(|x| x * 30.0).collect();
+    let mut soft = vec![0.0; hidden];
+    let sparse = best(|| {
+        black_box(soft_embedding_sparse(black_box(&peaked), 0.6, WeightView::F32(&e), &mut soft));
+    });
+    report("soft_embedding_sparse, one row", sparse, 0, 0);
+}
+
+fn main() {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let pool = rayon::ThreadPoolBuilder::new().build();
+    let work = || {
+        println!("{}, {} threads", Isa::detect().name(), rayon::current_num_threads());
+        let all: [(&str, fn()); 3] = [("matmul", products), ("attention", attentions), ("rows", rows)];
+        for (name, run) in all {
+            if name.contains(&filter) {
+                run();
+            }
+        }
+    };
+    match pool {
+        Ok(pool) => pool.install(work),
+        Err(error) => println!("no pool: {error}"),
+    }
+}
