@@ -66,8 +66,11 @@ class Drawer:
             first, last = self.corpus.bounds[doc], self.corpus.bounds[doc + 1]
             at = first if filled or rng.random() < 0.25 else self.corpus.line_start(start, first)
             take = min(length - filled - 2, last - at)
-            if take < 8:
+            if length - filled < 10:
                 break
+            if last - at < 8:
+                start = int(rng.integers(len(self.corpus.tokens)))
+                continue
             row[filled:filled + 2] = BOS, self.corpus.language[doc]
             row[filled + 2:filled + 2 + take] = self.corpus.tokens[at:at + take]
             follow[filled + 1:filled + 2 + take] = np.arange(at, at + take + 1)

@@ -177,7 +177,8 @@ class Net(nn.Module):
         self.dims = dims
         self.embed = nn.Parameter(torch.randn(dims.vocab_size, h) * h ** -0.5)
         self.layers = nn.ModuleList(Layer(dims, i == dims.num_layers - 1) for i in range(dims.num_layers))
-        self.norm = nn.Parameter(torch.ones(h))
+        # Below 1: the head is tied, so at first every position would predict its own token with confidence.
+        self.norm = nn.Parameter(torch.full((h,), 0.3))
         self.sc_norm = nn.Parameter(torch.ones(h))
         self.sc_gate = nn.Parameter(torch.randn(dims.intermediate_size, h) * h ** -0.5)
         self.sc_up = nn.Parameter(torch.randn(dims.intermediate_size, h) * h ** -0.5)

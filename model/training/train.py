@@ -36,10 +36,13 @@ def arguments():
     a.add_argument("--muon-lr", type=float, default=0.02)
     a.add_argument("--adam-lr", type=float, default=0.002)
     a.add_argument("--decay-from", type=float, default=0.65, help="share of the budget at full learning rate")
-    a.add_argument("--warmup", type=int, default=60, help="steps")
+    a.add_argument("--warmup", type=int, default=30, help="steps")
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--checkpoint-minutes", type=float, default=3.0)
     a.add_argument("--resume", action="store_true")
+    a.add_argument("--own-sessions", action="store_true",
+                   help="each worker in a session of its own: on a machine shared with other jobs, Linux' automatic "
+                        "grouping then gives each the share of one job, at normal priority")
     a.add_argument("--eager", action="store_true", help="without torch.compile")
     return a.parse_args()
 
@@ -119,8 +122,9 @@ def save(path: Path, shared, step: int, elapsed: float, dims: Dims):
 
 
 def work(rank: int, args, dims: Dims, shared):
+    if args.own_sessions:
+        os.setsid()
     torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
     net = Net(dims)
     params = bind(net, shared["flat"], shared["grads"][rank])
     mine = share(params, rank, args.workers)
@@ -170,6 +174,7 @@ def work(rank: int, args, dims: Dims, shared):
                 saved = time.time()
     if rank == 0:
         save(args.out / "checkpoint.pt", shared, step, float(clock[0]), dims)
+        print(f"finished after {step} steps", flush=True)
 
 
 def take(net, loss_of, drawer, index: int, shape: Shape):

@@ -1,0 +1,322 @@
+"""Infilling on held-out cases: diffusion (own lengths, and told the length) against two causal controls of the same weights.
+
+    python evaluate.py --model DIR --cases FILE.jsonl [--limit N] [--out results.json]
+
+A case has `prompt`, `suffix`, `canonical_solution`, `language` and `kind`. Exact match compares text; edit similarity is
+1 - Levenshtein / longer length. Methods:
+    diffusion   length pass → the most likely lengths side by side → ranked by the causal score
+    oracle      the same with the true length only (an upper bound on what better lengths would give)
+    prefix      causal, sees only the code before the hole: greedy to the line's end, cut where the suffix begins
+    fim         causal, `<fim_prefix>` prefix `<fim_suffix>` suffix `<fim_middle>`: greedy to `<eos>`
+"""
+import argparse
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from check_parity import read
+from net import rms, rotate
+from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, LANGUAGES, MASK, PAD
+
+PROMPT_MAX, HOLE_MAX = 512, 40
+
+
+@dataclass
+class Recipe:
+    """The knobs of `diffusion`; the defaults are what was found best on the development cases."""
+    steps: int = 12
+    t_max: float = 0.8
+    t_min: float = 0.4
+    entropy_bound: float = 0.1
+    lengths: int = 4
+    bucket: str = "both"  # the length pass reads bucket 40, 16, or both
+    sample: bool = False  # a sample instead of the argmax of each position
+    uniform_share: float = 0.0  # of rejected positions that get a random id instead of a mask
+    freeze: bool = False  # accepted positions stay accepted
+    suffix_scored: int = 8  # tokens after the hole that the causal score reads
+    length_weight: float = 0.0  # weight of the length pass' log probability in the ranking
+    normalise: bool = False  # causal score per token instead of the sum
+
+
+class Filler:
+    def __init__(self, model: Path, recipe: Recipe):
+        self.net, self.recipe = read(model), recipe
+        self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True
+        self.newline = torch.tensor(["Ċ" in (self.tokenizer.id_to_token(i) or "") for i in range(self.net.dims.vocab_size)])
+        self.generator = torch.Generator().manual_seed(0)
+
+    def ids(self, text: str) -> list:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def text(self, ids) -> str:
+        return self.tokenizer.decode([int(i) for i in ids if i >= FIRST_TEXT_ID])
+
+    def prompt(self, case, most: int = PROMPT_MAX) -> list:
+        """`<bos>` language prefix; a long prefix loses whole lines at its front."""
+        ids = self.ids(case["prompt"])
+        if len(ids) > most - 2:
+            ids = ids[-(most - 2):]
+            breaks = [i for i, t in enumerate(ids[:-1]) if self.newline[t]]
+            ids = ids[breaks[0] + 1:] if breaks else ids
+        return [BOS, LANGUAGES[case["language"]], *ids]
+
+    # ---- one network call each
+
+    def canvases(self, prompt, holes, suffix):
+        """Clean canvases [n, C] and which positions are hole [n, C]; `holes` are lists of tokens."""
+        size = self.net.dims.canvas_length
+        canvas = torch.full((len(holes), size), PAD)
+        hole_at = torch.zeros(len(holes), size, dtype=torch.bool)
+        for i, hole in enumerate(holes):
+            row = ([prompt[-1], *hole, *suffix] + [EOS])[:size]
+            canvas[i, :len(row)] = torch.tensor(row)
+            hole_at[i, 1:1 + len(hole)] = True
+        return canvas, hole_at
+
+    def denoise(self, canvas, soft, cache, prompt):
+        anchor = torch.full((len(canvas),), len(prompt) - 1)
+        return self.net.logits(self.net.denoise(canvas, soft, cache, anchor))
+
+    def extend(self, ids, cache, start: int):
+        """Causal continuation: ids [n, t] after `start` cached positions of one row → logits [n, t, V], and the new cache."""
+        net, (n, t) = self.net, ids.shape
+        x, grown = net.embedding(ids), []
+        later = torch.ones(t, t, dtype=torch.bool).triu(1)
+        for layer, (k_old, v_old) in zip(net.layers, cache):
+            at = slice(start, start + t)
+            q, k, v = layer.qkv(x, net.cos[int(layer.full), None, at], net.sin[int(layer.full), None, at], torch.float32)
+            k = torch.cat([k_old.expand(n, -1, -1, -1), k], 1)
+            v = torch.cat([v_old.expand(n, -1, -1, -1), v], 1)
+            grown.append((k, v))
+            per = q.shape[2] // k.shape[2]
+            scores = torch.einsum("nthd,nshd->nhts", q, k.repeat_interleave(per, 2))
+            scores[..., start:] = scores[..., start:].masked_fill(later, float("-inf"))
+            mixed = torch.einsum("nhts,nshd->nthd", scores.softmax(-1), v.repeat_interleave(per, 2)).flatten(2)
+            x = layer.finish(x, mixed, layer.encoder_scalar, torch.float32)
+        return net.logits(rms(x, net.norm)), grown
+
+    # ---- diffusion
+
+    def length_scores(self, prompt, suffix, cache):
+        """log P(length = n), n = 1 … 40, from one pass over all-mask buckets."""
+        buckets = {"40": [40], "16": [16], "both": [16, 40]}[self.recipe.bucket]
+        canvas, _ = self.canvases(prompt, [[MASK] * b for b in buckets], suffix)
+        soft = torch.zeros(*canvas.shape, self.net.dims.hidden_size)
+        blank = torch.softmax(self.denoise(canvas, soft, cache, prompt), -1)[:, :, BLANK].double().clamp(1e-9, 1 - 1e-9)
+        out = {}
+        for row, bucket in enumerate(buckets):
+            b = blank[row, 1:1 + bucket]
+            log = torch.full((HOLE_MAX + 1,), float("-inf"), dtype=torch.double)
+            log[1:bucket] = b[1:].log() + (1 - b).log().cumsum(0)[:-1]
+            out[bucket] = log - log.logsumexp(0)
+        if len(out) == 1:
+            return next(iter(out.values()))
+        log, near = out[40].clone(), out[16]
+        log[1:16] = (log[1:16] + near[1:16] + log[1:16].logsumexp(0)) / 2  # the geometric mean where both speak
+        return log - log.logsumexp(0)
+
+    def fill_lengths(self, prompt, suffix, cache, lengths):
+        """Denoise one canvas per length; returns the token lists and each one's mean log probability at the last step."""
+        r, net = self.recipe, self.net
+        clean, hole_at = self.canvases(prompt, [[MASK] * n for n in lengths], suffix)
+        canvas, sizes = clean.clone(), torch.tensor(lengths)
+        known = net.embedding(clean)
+        soft = torch.zeros_like(known)
+        fixed = torch.zeros_like(hole_at)
+        for step in range(r.steps):
+            logits = self.denoise(canvas, soft, cache, prompt)
+            logits[..., :FIRST_TEXT_ID] = float("-inf")
+            scaled = logits / (r.t_min + (r.t_max - r.t_min) * (1 - step / r.steps))
+            p = torch.softmax(scaled, -1)
+            best, argmax = p.max(-1)
+            token = argmax
+            if r.sample and step + 1 < r.steps:
+                token = torch.multinomial(p.flatten(0, 1), 1, generator=self.generator).view(argmax.shape)
+            entropy = -(p * p.clamp(min=1e-30).log()).sum(-1).masked_fill(~hole_at, float("inf"))
+            ordered, order = entropy.sort(-1)
+            before = ordered.nan_to_num(posinf=0).cumsum(-1) - ordered.nan_to_num(posinf=0)
+            least = torch.ceil(sizes * (step + 1) / r.steps)[:, None]
+            take = (before <= r.entropy_bound) | (torch.arange(order.shape[1])[None] < least)
+            accepted = torch.zeros_like(hole_at).scatter(1, order, take) & hole_at
+            if r.freeze:
+                token = torch.where(fixed, canvas, token)
+                accepted |= fixed
+                fixed = accepted
+            rejected = torch.full_like(canvas, MASK)
+            if r.uniform_share:
+                noise = torch.randint(FIRST_TEXT_ID, net.dims.vocab_size, canvas.shape, generator=self.generator)
+                rejected = torch.where(torch.rand(canvas.shape, generator=self.generator) < r.uniform_share, noise, rejected)
+            canvas = torch.where(hole_at, torch.where(accepted, token, rejected), clean)
+            soft = torch.where(hole_at[..., None], net.soften(p), known)
+            if accepted.sum() == hole_at.sum() and step and torch.equal(argmax[hole_at], previous[hole_at]):
+                break
+            previous = argmax
+        final = torch.where(fixed, canvas, argmax) if r.freeze else argmax
+        confidence = torch.where(hole_at, best.log(), 0).sum(-1) / sizes
+        return [final[i, 1:1 + n].tolist() for i, n in enumerate(lengths)], confidence.tolist()
+
+    def causal_scores(self, prompt, suffix, cache, last_logits, fills):
+        """Per fill: (log p(hole | prefix), log p(next suffix tokens | prefix, hole))."""
+        ahead = suffix[:self.recipe.suffix_scored]
+        rows = [f + ahead for f in fills]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+        logits, _ = self.extend(ids, cache, len(prompt))
+        logits = torch.cat([last_logits.expand(len(rows), 1, -1), logits[:, :-1]], 1).log_softmax(-1)
+        got = logits.gather(2, ids[..., None])[..., 0]
+        return [(got[i, :len(f)].sum().item(), got[i, len(f):len(row)].sum().item())
+                for i, (f, row) in enumerate(zip(fills, rows))]
+
+    def candidates(self, case, truth_length=None) -> list:
+        """Every filled length with what a ranking may use, best first by the recipe's formula."""
+        r, prompt, suffix = self.recipe, self.prompt(case), self.ids(case["suffix"])[:64]
+        hidden, cache = self.net.encode(torch.tensor([prompt]))
+        last = self.net.logits(hidden[:, -1:])
+        if truth_length:
+            lengths, log = [truth_length], torch.zeros(HOLE_MAX + 1)
+        else:
+            log = self.length_scores(prompt, suffix, cache)
+            lengths = log.topk(r.lengths).indices.tolist()
+        fills, confidence = self.fill_lengths(prompt, suffix, cache, lengths)
+        scores = self.causal_scores(prompt, suffix, cache, last, fills)
+        out = [dict(text=self.text(f), length=n, hole=h, after=a, length_log=log[n].item(), confidence=c,
+                    ahead=min(len(suffix), r.suffix_scored))
+               for f, n, (h, a), c in zip(fills, lengths, scores, confidence)]
+        return sorted(out, key=self.rank, reverse=True)
+
+    def rank(self, c) -> float:
+        score = c["hole"] + c["after"]
+        if self.recipe.normalise:
+            score /= c["length"] + c["ahead"]
+        return score + self.recipe.length_weight * c["length_log"]
+
+    # ---- causal controls
+
+    def greedy(self, prompt, stop, most: int = HOLE_MAX) -> list:
+        hidden, cache = self.net.encode(torch.tensor([prompt]))
+        logits, out = self.net.logits(hidden[:, -1:]), []
+        while len(out) < most:
+            row = logits[0, -1].clone()
+            row[:FIRST_TEXT_ID] = float("-inf")
+            row[EOS] = logits[0, -1, EOS]
+            token = int(row.argmax())
+            if stop(token):
+                break
+            logits, cache = self.extend(torch.tensor([[token]]), cache, len(prompt) + len(out))
+            out.append(token)
+        return out
+
+    def prefix_only(self, case) -> str:
+        to_line_end = case["kind"] in ("line", "span")
+        started = []  # a hole that begins with a line break keeps that one
+
+        def stop(token):
+            if token == EOS:
+                return True
+            ends = to_line_end and bool(self.newline[token]) and bool(started)
+            started.append(token)
+            return ends
+        text = self.text(self.greedy(self.prompt(case), stop))
+        return cut_at_suffix(text, case["suffix"], case["kind"])
+
+    def fim(self, case) -> str:
+        suffix = self.ids(case["suffix"])[:62]
+        begin, language, *prefix = self.prompt(case, PROMPT_MAX - len(suffix))
+        prompt = [begin, language, FIM_PREFIX, *prefix, FIM_SUFFIX, *suffix, FIM_MIDDLE]
+        return self.text(self.greedy(prompt, lambda token: token == EOS))
+
+
+def cut_at_suffix(text: str, suffix: str, kind: str) -> str:
+    """Cut a causal continuation where the text after the hole begins again."""
+    if kind == "line":
+        return text
+    anchor = suffix.split("\n")[0] if kind == "span" else suffix.strip().split("\n")[0]
+    if not anchor.strip():
+        return text
+    at = text.find(anchor if kind == "span" else "\n" + suffix.lstrip("\n").split("\n")[0])
+    return text[:at] if at >= 0 else text
+
+
+def edit_similarity(a: str, b: str) -> float:
+    if not a and not b:
+        return 1.0
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return 1 - row[-1] / max(len(a), len(b))
+
+
+@torch.no_grad()
+def evaluate(filler: Filler, cases, methods) -> list:
+    rows = []
+    for number, case in enumerate(cases):
+        truth = case["canonical_solution"]
+        length = len(filler.ids(truth))
+        row = dict(task_id=case["task_id"], kind=case["kind"], language=case["language"], truth=truth, length=length, answers={})
+        if "diffusion" in methods:
+            row["candidates"] = filler.candidates(case)
+            row["answers"]["diffusion"] = row["candidates"][0]["text"]
+        if "oracle" in methods and 1 <= length <= HOLE_MAX:
+            row["answers"]["oracle"] = filler.candidates(case, length)[0]["text"]
+        if "prefix" in methods:
+            row["answers"]["prefix"] = filler.prefix_only(case)
+        if "fim" in methods:
+            row["answers"]["fim"] = filler.fim(case)
+        rows.append(row)
+        if number % 50 == 49:
+            print(f"{number + 1} of {len(cases)}", flush=True)
+    return rows
+
+
+def summary(rows) -> dict:
+    """(language, kind) → method → n, exact match, edit similarity; and how good the length pass is."""
+    table = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        for method, answer in row["answers"].items():
+            score = (answer == row["truth"], edit_similarity(answer, row["truth"]))
+            for key in (f"{row['language']} {row['kind']}", f"all {row['kind']}", "all"):
+                table[key][method].append(score)
+    mean = lambda xs: round(100 * sum(xs) / len(xs), 1)
+    out = {key: {m: dict(n=len(s), exact=mean([x for x, _ in s]), similarity=mean([y for _, y in s])) for m, s in by.items()}
+           for key, by in sorted(table.items())}
+    found = [row for row in rows if "candidates" in row and row["length"] <= HOLE_MAX]
+    if found:
+        best = [max(r["candidates"], key=lambda c: c["length_log"])["length"] == r["length"] for r in found]
+        kept = [any(c["length"] == r["length"] for c in r["candidates"]) for r in found]
+        any_right = [any(c["text"] == r["truth"] for c in r["candidates"]) for r in found]
+        out["length pass"] = dict(n=len(found), first=mean(best), among_candidates=mean(kept), right_text_among=mean(any_right))
+    return out
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--model", type=Path, required=True)
+    a.add_argument("--cases", type=Path, required=True, action="append")
+    a.add_argument("--limit", type=int, help="evenly spread over the file")
+    a.add_argument("--methods", default="diffusion,oracle,prefix,fim")
+    a.add_argument("--out", type=Path)
+    a.add_argument("--recipe", default="{}", help="JSON with fields of Recipe")
+    a = a.parse_args()
+    torch.set_num_threads(1)
+    cases = [json.loads(line) for path in a.cases for line in path.read_text().splitlines()]
+    if a.limit and a.limit < len(cases):
+        cases = [cases[math.floor(i * len(cases) / a.limit)] for i in range(a.limit)]
+    rows = evaluate(Filler(a.model, Recipe(**json.loads(a.recipe))), cases, a.methods.split(","))
+    found = summary(rows)
+    for key, by in found.items():
+        print(f"{key:16s}", by if key == "length pass" else "  ".join(
+            f"{m} {s['exact']:5.1f} / {s['similarity']:5.1f}" for m, s in by.items()), f"(n {next(iter(by.values()))['n']})" if key != "length pass" else "")
+    if a.out:
+        a.out.write_text(json.dumps(dict(summary=found, rows=rows), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
