@@ -1,5 +1,5 @@
 //! Measures every kernel at the shapes of the shipped model and prints its speed: `cargo run --release -p
-//! lacuna-kernels --example throughput [filter]`.
+//! lacuna-kernels --example throughput [filter] [threads]`.
 //!
 //! Each number is the best of many runs, so that a busy machine shows as little as possible.
 
@@ -144,7 +144,8 @@ fn rows() {
 
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
-    let pool = rayon::ThreadPoolBuilder::new().build();
+    let threads = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let work = || {
         println!("{}, {} threads", Isa::detect().name(), rayon::current_num_threads());
         let all: [(&str, fn()); 3] = [("matmul", products), ("attention", attentions), ("rows", rows)];

@@ -10,8 +10,9 @@
 use std::borrow::Cow;
 
 use crate::isa::Isa;
-use crate::pack::{self, LINE, Line};
+use crate::pack::LINE;
 use crate::parallel::{self, SharedMut};
+use crate::scratch::Scratch;
 use crate::simd::{Op, Simd};
 use crate::softmax;
 use crate::tile::Tiles;
@@ -105,8 +106,9 @@ pub fn attention(args: AttentionArgs<'_>, out: &mut [f32]) {
             shape,
             keys: &keys,
             values: &values,
-            sequence: pair / args.kv_heads,
-            kv_head: pair % args.kv_heads,
+            // Head by head, so that the prefix's keys and values of one stay in the cache for all sequences.
+            sequence: pair % args.batch,
+            kv_head: pair / args.batch,
             rows: first..rows.min(first + ROWS),
             out: base,
         };
@@ -156,10 +158,10 @@ impl Shape {
 }
 
 /// Keys transposed into panels `[dim, 64]`, from `shape.start` on: those wholly inside the prefix once, the others for
-/// each sequence. Columns beyond the last key are zero.
+/// each sequence. Columns beyond the last key hold anything: nothing sees them.
 struct Keys {
-    shared: Vec<Line<f32>>,
-    own: Vec<Line<f32>>,
+    shared: Scratch,
+    own: Scratch,
     shared_blocks: usize,
     own_blocks: usize,
     /// Floats in a panel.
@@ -174,14 +176,15 @@ impl Keys {
         let own_blocks = (shape.total() - boundary).div_ceil(BLOCK);
         let panel = args.dim * BLOCK;
         let mut keys = Self {
-            shared: vec![Line::ZERO; args.kv_heads * shared_blocks * panel / LINE],
-            own: vec![Line::ZERO; args.batch * args.kv_heads * own_blocks * panel / LINE],
+            shared: Scratch::take(args.kv_heads * shared_blocks * panel),
+            own: Scratch::take(args.batch * args.kv_heads * own_blocks * panel),
             shared_blocks,
             own_blocks,
             panel,
             kv_heads: args.kv_heads,
         };
-        let (shared, own) = (pointer(&mut keys.shared), pointer(&mut keys.own));
+        let (shared, own) =
+            (SharedMut::new(keys.shared.as_mut_slice()), SharedMut::new(keys.own.as_mut_slice()));
         let shared_panels = args.kv_heads * shared_blocks;
         let panels = shared_panels + args.batch * args.kv_heads * own_blocks;
         parallel::for_each(panels, panels * panel / 2, |i| {
@@ -210,18 +213,14 @@ impl Keys {
 
     /// The panel of keys from `block · 64` past the start.
     fn panel(&self, sequence: usize, kv_head: usize, block: usize) -> *const f32 {
-        let (lines, index) = if block < self.shared_blocks {
+        let (panels, index) = if block < self.shared_blocks {
             (&self.shared, kv_head * self.shared_blocks + block)
         } else {
             let row = sequence * self.kv_heads + kv_head;
             (&self.own, row * self.own_blocks + block - self.shared_blocks)
         };
-        pack::elements(&lines[index * self.panel / LINE..])
+        panels.as_slice()[index * self.panel..].as_ptr()
     }
-}
-
-fn pointer(lines: &mut [Line<f32>]) -> SharedMut {
-    SharedMut::from_pointer(lines.as_mut_ptr().cast())
 }
 
 /// Writes one panel of keys.
@@ -311,7 +310,7 @@ struct Task<'a> {
 struct Scores {
     start: usize,
     width: usize,
-    values: Vec<f32>,
+    values: Scratch,
 }
 
 impl Op for Task<'_> {
@@ -325,16 +324,18 @@ impl Op for Task<'_> {
         let end = self.visible(self.rows.end - 1).end;
         let width = (end - start).next_multiple_of(BLOCK);
 
-        let mut q = vec![0.0; rows * dim]; // [rows, dim]
-        for (r, to) in self.rows.clone().zip(q.chunks_exact_mut(dim)) {
+        let mut q = Scratch::take(rows * dim); // [rows, dim]
+        for (r, to) in self.rows.clone().zip(q.as_mut_slice().chunks_exact_mut(dim)) {
             for (to, from) in to.iter_mut().zip(&self.args.q[self.offset(r)..][..dim]) {
                 *to = from * scale;
             }
         }
-        let mut scores = Scores { start, width, values: vec![0.0; rows * width] };
-        self.score(simd, &q, &mut scores);
+        let mut scores = Scores { start, width, values: Scratch::take(rows * width) };
+        self.score(simd, q.as_slice(), &mut scores);
         let mut sums = [0.0; ROWS];
-        for ((r, row), sum) in self.rows.clone().zip(scores.values.chunks_exact_mut(width)).zip(&mut sums) {
+        for ((r, row), sum) in
+            self.rows.clone().zip(scores.values.as_mut_slice().chunks_exact_mut(width)).zip(&mut sums)
+        {
             let seen = self.visible(r);
             row[..seen.start - start].fill(f32::NEG_INFINITY);
             row[seen.end - start..].fill(f32::NEG_INFINITY);
@@ -342,8 +343,8 @@ impl Op for Task<'_> {
             *sum = unsafe { softmax::exponentials(simd, row.as_mut_ptr(), width, 1.0) };
         }
         let mut mixed = q; // [rows, dim], its size again
-        self.mix(simd, &scores, end, &mut mixed);
-        for ((r, row), sum) in self.rows.clone().zip(mixed.chunks_exact(dim)).zip(sums) {
+        self.mix(simd, &scores, end, mixed.as_mut_slice());
+        for ((r, row), sum) in self.rows.clone().zip(mixed.as_slice().chunks_exact(dim)).zip(sums) {
             let factor = 1.0 / sum;
             // SAFETY: this task alone writes the heads of its rows.
             let out = unsafe { std::slice::from_raw_parts_mut(self.out.get().add(self.offset(r)), dim) };
@@ -386,7 +387,7 @@ impl Task<'_> {
                     lda: dim,
                     b: self.keys.panel(self.sequence, self.kv_head, first + block),
                     ldb: BLOCK,
-                    c: scores.values.as_mut_ptr().add(block * BLOCK),
+                    c: scores.values.as_mut_slice().as_mut_ptr().add(block * BLOCK),
                     ldc: scores.width,
                     rows: self.rows.len(),
                     depth: dim,
@@ -417,7 +418,7 @@ impl Task<'_> {
             // [rows, width] with `skipped + span.len() <= width`; `mixed` is [rows, dim].
             unsafe {
                 simd.tiles(Tiles {
-                    a: weights.values.as_ptr().add(skipped),
+                    a: weights.values.as_slice().as_ptr().add(skipped),
                     lda: weights.width,
                     b: values.as_ptr(),
                     ldb: token,

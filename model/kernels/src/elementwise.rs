@@ -35,7 +35,7 @@ pub fn scale(x: &mut [f32], factor: f32) {
     unsafe { in_place(Scale(factor), base, len, 10) };
 }
 
-/// `x = cap · tanh(x / cap)`. NaN stays NaN, ±∞ becomes ±cap.
+/// `x = cap · tanh(x / cap)`. NaN stays NaN, ±∞ becomes ±cap to a relative 1e-6.
 ///
 /// # Panics
 /// When `cap` is not positive.
@@ -43,7 +43,7 @@ pub fn softcap(x: &mut [f32], cap: f32) {
     assert!(cap > 0.0, "a soft cap is positive, not {cap}");
     let (len, base) = (x.len(), SharedMut::new(x));
     // SAFETY: as `in_place` says.
-    unsafe { in_place(SoftCap(cap), base, len, 100) };
+    unsafe { in_place(SoftCap { cap, inverse: 1.0 / cap }, base, len, 25) };
 }
 
 /// `out = gelu_tanh(gate) · up`: the gated activation of the feed-forward. NaN stays NaN.
@@ -53,7 +53,7 @@ pub fn softcap(x: &mut [f32], cap: f32) {
 pub fn gelu_tanh_mul(gate: &[f32], up: &[f32], out: &mut [f32]) {
     assert_eq!(gate.len(), up.len(), "gate and up have one shape");
     assert_eq!(gate.len(), out.len(), "gate and out have one shape");
-    map(Gelu, out, gate, up, 100);
+    map(Gelu, out, gate, up, 25);
 }
 
 /// As [`gelu_tanh_mul`], with gate and up side by side in each row: `[rows, 2 · width]` to `[rows, width]`, as a joint
@@ -65,9 +65,14 @@ pub fn gelu_tanh_mul_joint(joint: &[f32], width: usize, out: &mut [f32]) {
     assert_eq!(joint.len(), 2 * out.len(), "joint holds gate and up");
     assert!(width > 0 && out.len().is_multiple_of(width), "out is made of rows of {width}");
     let isa = Isa::current();
-    parallel::chunks_mut(out, width, out.len() / 10, |row, out| {
-        let (gate, up) = joint[2 * row * width..][..2 * width].split_at(width);
-        isa.run(Map { f: Gelu, out: out.as_mut_ptr(), a: gate.as_ptr(), b: up.as_ptr(), len: width });
+    let rows = (CHUNK / width).max(1);
+    let serial_ns = out.len() / 4;
+    parallel::chunks_mut(out, rows * width, serial_ns, |chunk, out| {
+        let joint = &joint[2 * chunk * rows * width..][..2 * out.len()];
+        for (joint, out) in joint.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+            let (gate, up) = joint.split_at(width);
+            isa.run(Map { f: Gelu, out: out.as_mut_ptr(), a: gate.as_ptr(), b: up.as_ptr(), len: width });
+        }
     });
 }
 
@@ -95,12 +100,15 @@ impl Function for Scale {
 }
 
 #[derive(Clone, Copy)]
-struct SoftCap(f32);
+struct SoftCap {
+    cap: f32,
+    inverse: f32,
+}
 impl Function for SoftCap {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, out: S::V, _: S::V, _: S::V) -> S::V {
-        let cap = simd.splat(self.0);
-        simd.mul(cap, math::tanh(simd, simd.div(out, cap)))
+        let ratio = simd.mul(out, simd.splat(self.inverse));
+        simd.mul(simd.splat(self.cap), math::tanh(simd, ratio))
     }
 }
 

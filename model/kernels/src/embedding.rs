@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use crate::isa::Isa;
 use crate::pack::WeightView;
+use crate::parallel;
 use crate::simd::{Op, Simd};
 use crate::softmax;
 
@@ -34,16 +35,38 @@ pub fn soft_embedding_sparse(
         logits.len(),
         out.len()
     );
+    sparse_row(Isa::current(), logits, 1.0 / temperature, embedding, out)
+}
+
+/// [`soft_embedding_sparse`] of each row of `logits`, `[rows, vocabulary]`, into `out`, `[rows, hidden]`.
+///
+/// # Panics
+/// As [`soft_embedding_sparse`].
+pub fn soft_embedding_sparse_all(
+    logits: &[f32],
+    vocabulary: usize,
+    temperature: f32,
+    embedding: WeightView<'_>,
+    out: &mut [f32],
+) {
+    assert!(temperature > 0.0, "a temperature is positive, not {temperature}");
+    assert!(vocabulary > 0 && logits.len().is_multiple_of(vocabulary), "logits are rows of {vocabulary}");
+    assert!(embedding.len().is_multiple_of(vocabulary), "the embedding is [{vocabulary}, hidden]");
+    let hidden = embedding.len() / vocabulary;
+    assert_eq!(out.len(), logits.len() / vocabulary * hidden, "out is [rows, {hidden}]");
     let isa = Isa::current();
-    let survivors = isa.run(Survivors { logits, inverse: 1.0 / temperature });
+    parallel::chunks_mut(out, hidden, logits.len() / 2, |row, out| {
+        sparse_row(isa, &logits[row * vocabulary..][..vocabulary], 1.0 / temperature, embedding, out);
+    });
+}
+
+fn sparse_row(isa: Isa, logits: &[f32], inverse: f32, embedding: WeightView<'_>, out: &mut [f32]) -> usize {
+    let survivors = isa.run(Survivors { logits, inverse });
     out.fill(0.0);
-    for &(token, weight) in &survivors {
-        let row = token * out.len()..(token + 1) * out.len();
-        match embedding {
-            WeightView::F32(e) => isa.run(Add { out, row: &e[row], weight }),
-            WeightView::Bf16(e) => isa.run(Add { out, row: &e[row], weight }),
-            WeightView::F16(e) => isa.run(Add { out, row: &e[row], weight }),
-        }
+    match embedding {
+        WeightView::F32(e) => isa.run(Mean { survivors: &survivors, e, out }),
+        WeightView::Bf16(e) => isa.run(Mean { survivors: &survivors, e, out }),
+        WeightView::F16(e) => isa.run(Mean { survivors: &survivors, e, out }),
     }
     survivors.len()
 }
@@ -58,18 +81,30 @@ impl Op for Survivors<'_> {
     type Output = Vec<(usize, f32)>;
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<(usize, f32)> {
+        let (p, len) = (self.logits.as_ptr(), self.logits.len());
         let top = softmax::row_max(simd, self.logits);
-        // Not `>=`: a NaN survives, and then shows in the output.
-        let gone = |x: f32| x == f32::NEG_INFINITY || (x - top) * self.inverse < CUT;
-        let mut kept: Vec<(usize, f32)> =
-            self.logits.iter().enumerate().filter(|&(_, &x)| !gone(x)).map(|(i, &x)| (i, x)).collect();
+        let mut kept = Vec::new();
         let mut sum = 0.0;
-        for (_, x) in &mut kept {
-            *x = ((*x - top) * self.inverse).exp();
-            sum += *x;
+        let mut i = 0;
+        while i < len {
+            // SAFETY: only lanes below `len` are read.
+            let x = unsafe { simd.load_upto(p.add(i), len - i, f32::NEG_INFINITY) };
+            let d = simd.mul(simd.sub(x, simd.splat(top)), simd.splat(self.inverse));
+            // What is not below the cut survives: a NaN too, to show in the output.
+            let mut mask = !simd.lt_mask(d, simd.splat(CUT)) & (u32::MAX >> (32 - S::LANES));
+            while mask != 0 {
+                let token = i + mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                if token < len && self.logits[token] != f32::NEG_INFINITY {
+                    let weight = ((self.logits[token] - top) * self.inverse).exp();
+                    sum += weight;
+                    kept.push((token, weight));
+                }
+            }
+            i += S::LANES;
         }
-        for (_, x) in &mut kept {
-            *x /= sum;
+        for (_, weight) in &mut kept {
+            *weight /= sum;
         }
         kept
     }
@@ -98,19 +133,22 @@ impl Stored for f16 {
     }
 }
 
-/// `out += weight · row`, element by element, for the compiler to vectorise.
-struct Add<'a, E> {
+/// `out += Σ weight · row`, element by element, for the compiler to vectorise.
+struct Mean<'a, E> {
+    survivors: &'a [(usize, f32)],
+    e: &'a [E],
     out: &'a mut [f32],
-    row: &'a [E],
-    weight: f32,
 }
 
-impl<E: Stored> Op for Add<'_, E> {
+impl<E: Stored> Op for Mean<'_, E> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        for (out, x) in self.out.iter_mut().zip(self.row) {
-            *out += self.weight * x.widen();
+        let hidden = self.out.len();
+        for &(token, weight) in self.survivors {
+            for (out, x) in self.out.iter_mut().zip(&self.e[token * hidden..][..hidden]) {
+                *out += weight * x.widen();
+            }
         }
     }
 }

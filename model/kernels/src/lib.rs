@@ -28,13 +28,14 @@ mod norm;
 mod pack;
 mod parallel;
 mod rope;
+mod scratch;
 mod simd;
 mod softmax;
 mod tile;
 
 pub use attention::{AttentionArgs, Span, attention};
 pub use elementwise::{add, gelu_tanh_mul, gelu_tanh_mul_joint, scale, scale_add, softcap};
-pub use embedding::soft_embedding_sparse;
+pub use embedding::{soft_embedding_sparse, soft_embedding_sparse_all};
 pub use isa::Isa;
 pub use matmul::matmul;
 pub use norm::rms_norm;

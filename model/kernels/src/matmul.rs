@@ -6,6 +6,7 @@
 use crate::isa::Isa;
 use crate::pack::{self, Line, PANEL, PackedWeight, Panels};
 use crate::parallel::{self, SharedMut};
+use crate::scratch::Scratch;
 use crate::simd::{Op, Simd};
 use crate::tile::{Element, Pair, Tiles};
 
@@ -24,8 +25,9 @@ pub fn matmul(x: &[f32], rows: usize, weight: &PackedWeight, y: &mut [f32]) {
         Panels::F32(panels) => product(isa, x, weight.depth(), panels, rows, weight, y),
         Panels::Bf16(panels) => {
             let pairs = weight.depth().div_ceil(2);
-            let rounded = round_to_pairs(isa, x, rows, weight.depth());
-            product(isa, &rounded, pairs, panels, rows, weight, y);
+            let mut rounded = Scratch::take(rows * pairs);
+            let rounded = round_to_pairs(isa, x, weight.depth(), rounded.as_mut_slice());
+            product(isa, rounded, pairs, panels, rows, weight, y);
         }
     }
 }
@@ -78,9 +80,10 @@ impl<E: Element> Op for Block<E> {
     }
 }
 
-/// `x` rounded to bf16, rows padded with a zero to whole pairs.
-fn round_to_pairs(isa: Isa, x: &[f32], rows: usize, depth: usize) -> Vec<Pair> {
-    let mut pairs = vec![Pair(0); rows * depth.div_ceil(2)];
+/// `x` rounded to bf16 in `memory`, rows of `depth` padded with a zero to whole pairs.
+fn round_to_pairs<'a>(isa: Isa, x: &[f32], depth: usize, memory: &'a mut [f32]) -> &'a [Pair] {
+    // SAFETY: `Pair` is a transparent u32: every bit pattern of an f32 is one, and the other way round.
+    let pairs = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast::<Pair>(), memory.len()) };
     if depth > 0 {
         for (from, to) in x.chunks_exact(depth).zip(pairs.chunks_exact_mut(depth.div_ceil(2))) {
             isa.run(Round { from, to });

@@ -37,10 +37,6 @@ impl SharedMut {
         Self(slice.as_mut_ptr())
     }
 
-    pub(crate) fn from_pointer(pointer: *mut f32) -> Self {
-        Self(pointer)
-    }
-
     pub(crate) fn get(self) -> *mut f32 {
         self.0
     }

@@ -146,6 +146,15 @@ pub(crate) unsafe fn exponentials<S: Simd>(simd: S, p: *mut f32, len: usize, inv
             (simd.splat(if top == f32::NEG_INFINITY { 0.0 } else { top }), simd.splat(inverse));
         let mut sums = [simd.splat(0.0); 2];
         let mut i = 0;
+        while i + 2 * S::LANES <= len {
+            let (x, x2) = (simd.load(p.add(i)), simd.load(p.add(i + S::LANES)));
+            let e = math::exp(simd, simd.mul(simd.sub(x, top), inverse));
+            let e2 = math::exp(simd, simd.mul(simd.sub(x2, top), inverse));
+            simd.store(p.add(i), e);
+            simd.store(p.add(i + S::LANES), e2);
+            sums = [simd.add(sums[0], e), simd.add(sums[1], e2)];
+            i += 2 * S::LANES;
+        }
         while i < len {
             let x = simd.load_upto(p.add(i), len - i, f32::NEG_INFINITY);
             let e = math::exp(simd, simd.mul(simd.sub(x, top), inverse));

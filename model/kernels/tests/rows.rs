@@ -139,7 +139,7 @@ fn softcap_matches_tanh_to_one_part_in_a_million() {
         assert!(relative(&y, &want) < 1e-6, "{}: {}", isa.name(), relative(&y, &want));
         let mut odd = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
         softcap(&mut odd, 30.0);
-        assert!(odd[0] == 30.0 && odd[1] == -30.0 && odd[2].is_nan(), "{odd:?}");
+        assert!((odd[0] - 30.0).abs() < 3e-5 && odd[1] == -odd[0] && odd[2].is_nan(), "{odd:?}");
     });
 }
 

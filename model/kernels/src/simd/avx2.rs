@@ -122,14 +122,6 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x)) }
     }
     #[inline(always)]
-    fn copysign(self, a: __m256, b: __m256) -> __m256 {
-        // SAFETY: see the impl.
-        unsafe {
-            let sign = _mm256_set1_ps(-0.0);
-            _mm256_or_ps(_mm256_andnot_ps(sign, a), _mm256_and_ps(sign, b))
-        }
-    }
-    #[inline(always)]
     fn scale_by_exponent(self, p: __m256, t: __m256) -> __m256 {
         // SAFETY: see the impl.
         unsafe {
@@ -141,6 +133,11 @@ impl Simd for Avx2 {
     fn eq_mask(self, a: __m256, b: __m256) -> u32 {
         // SAFETY: see the impl.
         unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b)) }.cast_unsigned()
+    }
+    #[inline(always)]
+    fn lt_mask(self, a: __m256, b: __m256) -> u32 {
+        // SAFETY: see the impl.
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }.cast_unsigned()
     }
 
     #[inline(always)]

@@ -116,12 +116,9 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x), no, yes) }
     }
     #[inline(always)]
-    fn copysign(self, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: see the impl.
-        unsafe {
-            let sign = _mm512_set1_ps(-0.0);
-            _mm512_or_ps(_mm512_andnot_ps(sign, a), _mm512_and_ps(sign, b))
-        }
+    fn finish_exp(self, _x: __m512, p: __m512, n: __m512, _t: __m512) -> __m512 {
+        // SAFETY: see the impl. `vscalefps` itself overflows to infinity, underflows to zero and keeps NaN.
+        unsafe { _mm512_scalef_ps(p, n) }
     }
     #[inline(always)]
     fn scale_by_exponent(self, p: __m512, t: __m512) -> __m512 {
@@ -135,6 +132,11 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     fn eq_mask(self, a: __m512, b: __m512) -> u32 {
         // SAFETY: see the impl.
         u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) })
+    }
+    #[inline(always)]
+    fn lt_mask(self, a: __m512, b: __m512) -> u32 {
+        // SAFETY: see the impl.
+        u32::from(unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b) })
     }
 
     #[inline(always)]
@@ -167,5 +169,39 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     unsafe fn tiles<E: Element>(self, job: Tiles<E>) {
         // SAFETY: the caller's promise.
         unsafe { tile::run::<Self, E, 6, 4>(self, job) };
+    }
+
+    #[inline(always)]
+    unsafe fn transpose_16x16(self, src: *const f32, src_stride: usize, dst: *mut f32, dst_stride: usize) {
+        // SAFETY: see the impl; rows and columns below 16 are in bounds by the caller's promise.
+        unsafe {
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(src.add(r * src_stride));
+            }
+            // Each step doubles the run of rows that stand side by side: pairs, then fours within 128-bit lanes.
+            let mut fours = [_mm512_setzero_ps(); 16];
+            for g in [0, 4, 8, 12] {
+                let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[g], rows[g + 1]));
+                let high = _mm512_castps_pd(_mm512_unpackhi_ps(rows[g], rows[g + 1]));
+                let low2 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[g + 2], rows[g + 3]));
+                let high2 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[g + 2], rows[g + 3]));
+                fours[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+                fours[g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+                fours[g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+                fours[g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+            }
+            // Lane `l` of `fours[g + j]` is column `4l + j` of rows `g..g + 4`: gather the lanes of one column.
+            for j in 0..4 {
+                let even = _mm512_shuffle_f32x4::<0x88>(fours[j], fours[4 + j]);
+                let odd = _mm512_shuffle_f32x4::<0xdd>(fours[j], fours[4 + j]);
+                let even2 = _mm512_shuffle_f32x4::<0x88>(fours[8 + j], fours[12 + j]);
+                let odd2 = _mm512_shuffle_f32x4::<0xdd>(fours[8 + j], fours[12 + j]);
+                _mm512_storeu_ps(dst.add(j * dst_stride), _mm512_shuffle_f32x4::<0x88>(even, even2));
+                _mm512_storeu_ps(dst.add((4 + j) * dst_stride), _mm512_shuffle_f32x4::<0x88>(odd, odd2));
+                _mm512_storeu_ps(dst.add((8 + j) * dst_stride), _mm512_shuffle_f32x4::<0xdd>(even, even2));
+                _mm512_storeu_ps(dst.add((12 + j) * dst_stride), _mm512_shuffle_f32x4::<0xdd>(odd, odd2));
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) use self::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::avx512::Avx512;
 pub(crate) use self::portable::Portable;
+use crate::math;
 use crate::tile::{Element, Tiles};
 
 #[cfg(target_endian = "big")]
@@ -64,12 +65,21 @@ pub(crate) trait Simd: Copy {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// `x` is NaN `? yes : no`
     fn select_nan(self, x: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// The magnitude of `a` with the sign of `b`.
-    fn copysign(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The last step of [`crate::math::exp`]: `p · 2^n`, right where that leaves the range of normal numbers. `n` is also
+    /// in the low mantissa bits of `t`, and `x` is the argument.
+    #[inline(always)]
+    fn finish_exp(self, x: Self::V, p: Self::V, _n: Self::V, t: Self::V) -> Self::V {
+        let y = self.scale_by_exponent(p, t);
+        let y = self.select_lt(x, self.splat(math::EXP_MIN), self.splat(0.0), y);
+        let y = self.select_lt(self.splat(math::EXP_MAX), x, self.splat(f32::INFINITY), y);
+        self.select_nan(x, x, y)
+    }
     /// `p · 2^n`, where `n` stands in the low mantissa bits of `t`; the exponent must stay in range.
     fn scale_by_exponent(self, p: Self::V, t: Self::V) -> Self::V;
     /// Bit `i` is set where lane `i` of `a` equals that of `b`.
     fn eq_mask(self, a: Self::V, b: Self::V) -> u32;
+    /// Bit `i` is set where lane `i` of `a` is less than that of `b`.
+    fn lt_mask(self, a: Self::V, b: Self::V) -> u32;
 
     /// # Safety
     /// `LANES` pairs are readable at `p`.

@@ -99,10 +99,6 @@ impl Simd for Portable {
         std::array::from_fn(|i| if x[i].is_nan() { yes[i] } else { no[i] })
     }
     #[inline(always)]
-    fn copysign(self, a: Self::V, b: Self::V) -> Self::V {
-        zip(a, b, f32::copysign)
-    }
-    #[inline(always)]
     fn scale_by_exponent(self, p: Self::V, t: Self::V) -> Self::V {
         zip(p, t, |p, t| f32::from_bits(p.to_bits().wrapping_add(t.to_bits() << 23)))
     }
@@ -111,6 +107,14 @@ impl Simd for Portable {
         let mut mask = 0;
         for i in 0..N {
             mask |= u32::from(a[i] == b[i]) << i;
+        }
+        mask
+    }
+    #[inline(always)]
+    fn lt_mask(self, a: Self::V, b: Self::V) -> u32 {
+        let mut mask = 0;
+        for i in 0..N {
+            mask |= u32::from(a[i] < b[i]) << i;
         }
         mask
     }

@@ -1,6 +1,10 @@
 //! What the twins share: seeded numbers, every instruction set, pools of different sizes, and a comparison.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "each test file uses its part, and a failed set-up is a failed test"
+)]
 
 use lacuna_kernels::Isa;
 
