@@ -1,0 +1,137 @@
+"""Tests of the training task on a made-up corpus, and of the network's parity with the reference class.
+
+    python -m pytest -q test_training.py       (or: python test_training.py)
+"""
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import export
+from check_parity import TOLERANCE, differences
+from holes import BUCKETS, Drawer, Shape
+from net import Dims, Net, training_loss
+from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, MASK, PAD, Corpus, Vocabulary
+
+VOCAB, NEWLINE_ID = 64, 20
+SHAPE = Shape(rows=4, length=256, canvases=4)
+
+
+def made_up_data(folder: Path) -> Path:
+    """Two languages of random documents; token 20 is the line break, every token above 40 can be cut into 30 and 31."""
+    rng = np.random.default_rng(0)
+    width, flags = np.full(VOCAB, -1, np.int16), np.zeros(VOCAB, np.uint8)
+    width[NEWLINE_ID], flags[NEWLINE_ID] = 4, 3
+    for language in ("rust", "python"):
+        sizes = rng.integers(30, 900, 40)
+        tokens = rng.integers(FIRST_TEXT_ID, VOCAB, sizes.sum()).astype(np.uint16)
+        tokens[rng.random(len(tokens)) < 0.1] = NEWLINE_ID
+        np.save(folder / f"tokens.train.{language}.npy", tokens)
+        np.save(folder / f"flags.train.{language}.npy", flags[tokens] | 4)
+        np.save(folder / f"docs.train.{language}.npy", np.concatenate([[0], sizes.cumsum()]))
+    np.savez(folder / "vocab.npz", flags=flags, width=width, chars=np.ones(VOCAB, np.int16))
+    can_cut = np.arange(VOCAB) > 40
+    count = int(can_cut.sum())
+    np.savez(folder / "cuts.npz", index=np.concatenate([[0], can_cut.cumsum()]).astype(np.int32),
+             position=np.ones(count, np.int16), left_off=np.arange(count + 1), right_off=np.arange(count + 1),
+             left_ids=np.full(count, 30, np.uint16), right_ids=np.full(count, 31, np.uint16))
+    return folder
+
+
+def batches(count=60):
+    with tempfile.TemporaryDirectory() as folder:
+        data = made_up_data(Path(folder))
+        drawer = Drawer(Corpus(data), Vocabulary(data), seed=3)
+        return [drawer.batch(i, SHAPE) for i in range(count)]
+
+
+def test_no_noised_token_is_known_to_the_first_pass():
+    for b in batches():
+        even = lambda x: x.reshape(-1, 2, SHAPE.canvas_length)[:, 0].ravel()
+        noised = even(b["canvas"]) != even(b["clamped"])
+        slots = np.zeros_like(noised)
+        slots[b["slot_at"][0][b["slot_weight"][0] > 0]] = True
+        assert noised.any() and not (noised & ~slots).any()
+
+
+def test_labels_are_the_clean_tokens():
+    for b in batches():
+        for side in range(2):
+            clean = b["clamped"].reshape(-1, 2, SHAPE.canvas_length)[:, side].ravel()
+            used = b["slot_weight"][side] > 0
+            assert used.any() and (clean[b["slot_at"][side][used]] == b["slot_label"][side][used]).all()
+
+
+def test_blanks_are_one_tail_of_an_all_mask_bucket():
+    seen = 0
+    for b in batches():
+        for canvas, clean in zip(b["canvas"], b["clamped"]):
+            blank = np.flatnonzero(clean == BLANK)
+            if len(blank):
+                seen += 1
+                assert blank[-1] in BUCKETS and (np.diff(blank) == 1).all() and blank[0] > 1
+                assert (canvas[1:blank[-1] + 1] == MASK).all()
+    assert seen > 50
+
+
+def test_a_document_ends_in_eos_then_pads():
+    ended = 0
+    for b in batches():
+        for clean in b["clamped"]:
+            end = np.flatnonzero(clean == EOS)
+            if len(end):
+                ended += 1
+                assert (clean[end[0] + 1:] == PAD).all() and (clean[:end[0]] != PAD).all()
+    assert ended > 5
+
+
+def test_fim_rows_keep_their_order():
+    seen = 0
+    for b in batches():
+        for row in b["rows"]:
+            at = [np.flatnonzero(row == t) for t in (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE)]
+            if len(at[0]):
+                seen += 1
+                assert at[0][0] < at[1][0] < at[2][0] and row[0] == BOS
+    assert seen > 5
+
+
+def test_a_micro_batch_depends_on_its_index_only():
+    for one, two in zip(batches(4), batches(4)):
+        assert all((one[k] == two[k]).all() for k in one)
+
+
+def test_the_objective_reaches_every_parameter():
+    torch.manual_seed(0)
+    dims = Dims(vocab_size=VOCAB, hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=16,
+                intermediate_size=24, moe_intermediate_size=16)
+    net = Net(dims)
+    batch = {k: torch.from_numpy(v) for k, v in batches(1)[0].items()}
+    loss, _, _ = training_loss(net, batch)
+    loss.backward()
+    still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert torch.isfinite(loss) and not still, still
+
+
+def test_parity_with_the_reference():
+    torch.manual_seed(0)
+    net = Net(Dims(vocab_size=VOCAB, hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=2, head_dim=16,
+                   intermediate_size=24, moe_intermediate_size=16, canvas_length=24, positions_max=512))
+    for p in net.parameters():  # every scale must matter
+        if p.ndim == 1:
+            p.data *= 1 + 0.3 * torch.randn_like(p)
+    with tempfile.TemporaryDirectory() as folder:
+        data = made_up_data(Path(folder))
+        (data / "tokenizer.json").write_text("{}")
+        export.write(net, data, data / "model")
+        *checked, effect = differences(data / "model").items()
+    assert all(v < TOLERANCE for _, v in checked), checked
+    assert effect[1] > 10 * TOLERANCE
+
+
+if __name__ == "__main__":
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            test()
+            print("ok", name)
