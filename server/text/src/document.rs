@@ -1,17 +1,15 @@
 //! A document: its text as a rope, its language, its syntax tree kept up to date, and cheap snapshots of it.
 
-use crate::edit::{Change, Edit, EditError};
+use crate::edit::{Bias, Change, Edit, EditError};
 use crate::language::Language;
 use crate::position::{self, Encoding, Position};
-use crate::syntax;
+use crate::syntax::{self, Source};
 use ropey::Rope;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::borrow::Cow;
+use std::ops::Range;
 use thiserror::Error;
 use tree_sitter::{Parser, Tree};
-
-/// A text above this many bytes is kept without a syntax tree: a tree takes several times the text.
-pub const TREE_BYTES_MAX: usize = 16 << 20;
 
 const BOM: &str = "\u{feff}";
 
@@ -69,25 +67,23 @@ impl LineEnding {
     }
 }
 
-/// Whether a document has a syntax tree, and if not, why.
+/// Whether a document has a syntax tree, and of how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TreeState {
-    /// The tree is that of the text.
-    Fresh,
-    /// The parse ran out of its budget: the tree is the last one, its nodes moved by the edits since.
-    Stale,
+    /// The tree is that of the whole text.
+    Whole,
+    /// The text has more than [`WHOLE_BYTES_MAX`](syntax::WHOLE_BYTES_MAX) bytes: the tree is that of a window around
+    /// the last edit. A tree takes some 30 times the text, and repairing a large one takes longer than a keystroke.
+    Window,
     /// The language has no grammar.
     NoGrammar,
-    /// The text has more than [`TREE_BYTES_MAX`] bytes.
-    TooLarge,
 }
 
 /// An open document; the only thing that changes.
 pub struct Document {
     current: Snapshot,
     parser: Option<Parser>,
-    parse_budget: Option<Duration>,
 }
 
 /// A document at one moment: cheap to clone, safe to send to another thread, never changing.
@@ -96,7 +92,6 @@ pub struct Snapshot {
     text: Rope,
     language: Language,
     tree: Option<Tree>,
-    tree_state: TreeState,
     version: u64,
     bom: bool,
     line_ending: LineEnding,
@@ -112,11 +107,9 @@ impl Document {
         let text = Rope::from_str(text);
         let line_ending = LineEnding::detect(&text);
         let lone_cr = has_lone_cr(&text, 0, text.len_bytes());
-        let (tree, tree_state) = (None, TreeState::NoGrammar);
-        let version = 0;
-        let current = Snapshot { text, language, tree, tree_state, version, bom, line_ending, lone_cr };
-        let mut document = Self { current, parser: syntax::parser(language), parse_budget: None };
-        document.reparse(None);
+        let current = Snapshot { text, language, tree: None, version: 0, bom, line_ending, lone_cr };
+        let mut document = Self { current, parser: syntax::parser(language) };
+        document.reparse(0);
         document
     }
 
@@ -134,14 +127,6 @@ impl Document {
         }
     }
 
-    /// Bounds the time [`Document::apply`] may spend on parsing; `None` (the default) lets it finish. After a parse
-    /// that ran out the tree is [`TreeState::Stale`] until the next one, or [`Document::finish_parse`], succeeds.
-    #[must_use]
-    pub const fn with_parse_budget(mut self, budget: Option<Duration>) -> Self {
-        self.parse_budget = budget;
-        self
-    }
-
     /// Applies an edit and reparses what it touched; the version goes up by one.
     ///
     /// # Errors
@@ -153,17 +138,12 @@ impl Document {
         let lone_cr_before = self.current.lone_cr;
         self.current.lone_cr |= edit_leaves_lone_cr(&self.current.text, edit);
         if let Some(tree) = &mut self.current.tree {
-            syntax::edit_tree(tree, &before, edit, lone_cr_before);
+            syntax::edit_tree(tree, &Source { text: &before, lone_cr: lone_cr_before }, edit);
         }
-        self.reparse(self.parse_budget);
+        self.reparse(
+            edit.map_offset(edit.changes().last().map_or(0, |change| change.range.end), Bias::Right),
+        );
         Ok(())
-    }
-
-    /// Completes a parse that ran out of its budget, however long it takes.
-    pub fn finish_parse(&mut self) {
-        if self.current.tree_state == TreeState::Stale {
-            self.reparse(None);
-        }
     }
 
     /// Changes the language and parses anew.
@@ -171,7 +151,7 @@ impl Document {
         self.current.language = language;
         self.current.tree = None;
         self.parser = syntax::parser(language);
-        self.reparse(None);
+        self.reparse(0);
     }
 
     /// The document at this moment.
@@ -186,25 +166,13 @@ impl Document {
         self.current.to_bytes()
     }
 
-    fn reparse(&mut self, budget: Option<Duration>) {
-        let current = &mut self.current;
-        let Some(parser) = &mut self.parser else {
-            current.tree = None;
-            current.tree_state = TreeState::NoGrammar;
-            return;
-        };
-        if current.text.len_bytes() > TREE_BYTES_MAX {
-            current.tree = None;
-            current.tree_state = TreeState::TooLarge;
-            return;
-        }
-        match syntax::parse(parser, &current.text, current.tree.as_ref(), budget) {
-            Some(tree) => {
-                current.tree = Some(tree);
-                current.tree_state = TreeState::Fresh;
-            }
-            None => current.tree_state = TreeState::Stale,
-        }
+    /// Brings the tree up to date with the text; in a large text, around `focus`.
+    fn reparse(&mut self, focus: usize) {
+        let Snapshot { text, tree, lone_cr, .. } = &mut self.current;
+        *tree = self.parser.as_mut().and_then(|parser| {
+            let old = tree.take();
+            syntax::parse_near(parser, &Source { text, lone_cr: *lone_cr }, old.as_ref(), &(focus..focus))
+        });
     }
 }
 
@@ -229,16 +197,36 @@ impl Snapshot {
         self.language
     }
 
-    /// The syntax tree, where there is one; it may be [`TreeState::Stale`].
+    /// The syntax tree, where there is one; that of a window only in a large text, see [`Snapshot::tree_near`].
     #[must_use]
     pub const fn tree(&self) -> Option<&Tree> {
         self.tree.as_ref()
     }
 
-    /// Whether there is a tree, and how good it is.
+    /// Whether there is a tree, and of how much.
     #[must_use]
-    pub const fn tree_state(&self) -> TreeState {
-        self.tree_state
+    pub fn tree_state(&self) -> TreeState {
+        match &self.tree {
+            None => TreeState::NoGrammar,
+            Some(_) if self.len() > syntax::WHOLE_BYTES_MAX => TreeState::Window,
+            Some(_) => TreeState::Whole,
+        }
+    }
+
+    /// A tree that knows the surroundings of `range`: the document's, or in a large text one parsed for the occasion.
+    #[must_use]
+    pub fn tree_near(&self, range: &Range<usize>) -> Option<Cow<'_, Tree>> {
+        let tree = self.tree.as_ref()?;
+        if syntax::covers(tree, &self.text, range) {
+            return Some(Cow::Borrowed(tree));
+        }
+        let mut parser = syntax::parser(self.language)?;
+        syntax::parse_near(&mut parser, &self.source(), None, range).map(Cow::Owned)
+    }
+
+    /// The text as the parser reads it.
+    pub(crate) const fn source(&self) -> Source<'_> {
+        Source { text: &self.text, lone_cr: self.lone_cr }
     }
 
     /// How many edits the document has seen.
@@ -257,12 +245,6 @@ impl Snapshot {
     #[must_use]
     pub const fn line_ending(&self) -> LineEnding {
         self.line_ending
-    }
-
-    /// Whether a `\r` that is no part of `\r\n` may be in the text.
-    #[must_use]
-    pub const fn may_hold_lone_cr(&self) -> bool {
-        self.lone_cr
     }
 
     /// Bytes of the text, without a byte order mark.
@@ -300,17 +282,6 @@ impl Snapshot {
     #[must_use]
     pub fn position(&self, offset: usize, encoding: Encoding) -> Position {
         position::position(&self.text, offset, encoding)
-    }
-
-    /// The text with one change made, and its tree, parsed incrementally from this one's; `None` without a tree.
-    pub(crate) fn tree_with(&self, parser: &mut Parser, change: &Change) -> Option<(Rope, Tree)> {
-        let edit = Edit::single(change.clone());
-        let mut text = self.text.clone();
-        edit.apply(&mut text).ok()?;
-        let mut old = self.tree.clone()?;
-        syntax::edit_tree(&mut old, &self.text, &edit, self.lone_cr);
-        let tree = syntax::parse(parser, &text, Some(&old), None)?;
-        Some((text, tree))
     }
 }
 

@@ -70,7 +70,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Selection => "the selected range",
-            Self::Cursor => "the rest of the line",
+            Self::Cursor => "the cursor",
             Self::EmptyLine => "an empty line",
             Self::Marker(Marker::Angle) => "‹›",
             Self::Marker(Marker::Todo) => "todo!()",
@@ -118,16 +118,19 @@ pub struct Region {
 impl Region {
     /// The region a cursor means: the marker or empty body it is in or touches; on an empty line that line (kind
     /// [`RegionKind::Lines`], after the indentation); else the rest of the line, or up to the delimiter that closes
-    /// what the line opened before the cursor.
+    /// what the line opened before the cursor. Where only closing punctuation follows, nothing of it is replaced.
     ///
     /// # Errors
     /// An offset that is outside the text or inside a character.
     pub fn at(snapshot: &Snapshot, offset: usize) -> Result<Self, RegionError> {
         check(snapshot, &(offset..offset))?;
-        Ok(markers::at(snapshot, offset).unwrap_or_else(|| cursor::region(snapshot, offset)))
+        let tree = snapshot.tree_near(&(offset..offset));
+        let tree = tree.as_deref();
+        Ok(markers::at(snapshot, tree, offset).unwrap_or_else(|| cursor::region(snapshot, tree, offset)))
     }
 
-    /// The region of a selection: [`RegionKind::Lines`] where it holds a line break or all that a line says,
+    /// The region of a selection: [`RegionKind::Lines`] where it holds a line break, all that a line says, or nothing
+    /// at the start of a line,
     /// [`RegionKind::Line`] where it ends with its line, [`RegionKind::Span`] otherwise.
     ///
     /// # Errors

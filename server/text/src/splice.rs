@@ -3,12 +3,13 @@
 mod trim;
 
 use crate::document::{LineEnding, Snapshot};
-use crate::edit::Change;
+use crate::edit::{Change, Edit};
 use crate::plan::{Plan, to_lf};
 use crate::syntax;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use thiserror::Error;
-use tree_sitter::Parser;
+use tree_sitter::{Parser, Tree};
 
 /// A candidate that fits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,13 +98,15 @@ pub fn splice(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Splic
 struct Judge<'a> {
     snapshot: &'a Snapshot,
     plan: &'a Plan,
-    parser: Option<Parser>,
+    /// The tree without the candidate, and a parser for those with it.
+    syntax: Option<(Cow<'a, Tree>, Parser)>,
 }
 
 impl<'a> Judge<'a> {
     fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
-        let parser = snapshot.tree().and_then(|_| syntax::parser(snapshot.language()));
-        Self { snapshot, plan, parser }
+        let tree = snapshot.tree_near(&plan.region.range);
+        let syntax = tree.and_then(|tree| Some((tree, syntax::parser(snapshot.language())?)));
+        Self { snapshot, plan, syntax }
     }
 
     /// The change that puts `text` into the hole, in the document's line ends.
@@ -123,16 +126,22 @@ impl<'a> Judge<'a> {
     }
 
     fn errors_with(&mut self, change: &Change) -> usize {
-        let Some(parser) = &mut self.parser else { return 0 };
-        self.snapshot.tree_with(parser, change).map_or(0, |(_, tree)| syntax::error_count(&tree))
+        let Some((tree, parser)) = &mut self.syntax else { return 0 };
+        let edit = Edit::single(change.clone());
+        let (mut old, mut text) = (Tree::clone(tree), self.snapshot.text().clone());
+        if edit.apply(&mut text).is_err() {
+            return 0;
+        }
+        syntax::edit_tree(&mut old, &self.snapshot.source(), &edit);
+        let new = syntax::reparse(parser, &text, &old);
+        new.map_or(0, |tree| syntax::error_count(&tree))
     }
 
     /// The least errors the document has without a candidate: with the hole as it is, empty, or holding a name. The
     /// name tells a broken hole (`let x = ;`) from a document that is broken elsewhere.
     fn errors_without(&mut self) -> usize {
         let range = self.plan.region.range.clone();
-        let as_it_is = self.snapshot.tree().map_or(0, syntax::error_count);
-        let mut least = as_it_is;
+        let mut least = self.syntax.as_ref().map_or(0, |(tree, _)| syntax::error_count(tree));
         for insert in ["", "x"] {
             if least > 0 {
                 least = least.min(self.errors_with(&Change::new(range.clone(), insert)));

@@ -1,11 +1,13 @@
-//! Syntax trees: parsing ropes by chunks, incrementally and under a budget, and counting what does not parse.
+//! Syntax trees: parsing ropes by chunks and incrementally, in large texts a window at a time, and counting errors.
+
+mod window;
 
 use crate::edit::{Change, Edit};
 use crate::language::Language;
 use ropey::Rope;
-use std::ops::{ControlFlow, Range};
-use std::time::{Duration, Instant};
-use tree_sitter::{InputEdit, Node, ParseOptions, Parser, Point, Tree, TreeCursor};
+use std::ops::Range;
+use tree_sitter::{InputEdit, Node, Parser, Point, Tree, TreeCursor};
+pub use window::{WHOLE_BYTES_MAX, covers, tiles};
 
 /// A parser for a language; `None` for plain text, or for a grammar this build cannot load.
 #[must_use]
@@ -15,54 +17,76 @@ pub fn parser(language: Language) -> Option<Parser> {
     Some(parser)
 }
 
-/// Parses `text`, reusing `old` (already edited to fit it); `None` when `budget` ran out first.
+/// A text as tree-sitter is to read it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The text.
+    pub text: &'a Rope,
+    /// Whether a `\r` without `\n` may be in it: a line break to the rope, but not to tree-sitter.
+    pub lone_cr: bool,
+}
+
+/// Parses a text, or in a text of more than [`WHOLE_BYTES_MAX`] bytes a window around `near`. `old`, already edited
+/// to fit the text, is reused where it knows the surroundings of `near`. `None` only without a language.
 #[must_use]
-pub fn parse(parser: &mut Parser, text: &Rope, old: Option<&Tree>, budget: Option<Duration>) -> Option<Tree> {
+pub fn parse_near(
+    parser: &mut Parser,
+    source: &Source<'_>,
+    old: Option<&Tree>,
+    near: &Range<usize>,
+) -> Option<Tree> {
+    if let Some(old) = old.filter(|tree| covers(tree, source.text, near)) {
+        return reparse(parser, source.text, old);
+    }
+    let whole = source.text.len_bytes() <= WHOLE_BYTES_MAX;
+    let ranges = if whole { Vec::new() } else { vec![window::around(source, near)] };
+    parser.set_included_ranges(&ranges).ok()?;
+    parse(parser, source.text, None)
+}
+
+/// Parses the same part of a text as `old`, which is already edited to fit it.
+#[must_use]
+pub fn reparse(parser: &mut Parser, text: &Rope, old: &Tree) -> Option<Tree> {
+    parser.set_included_ranges(&old.included_ranges()).ok()?;
+    parse(parser, text, Some(old))
+}
+
+/// Parses what the parser's included ranges name, reading the rope by chunks.
+fn parse(parser: &mut Parser, text: &Rope, old: Option<&Tree>) -> Option<Tree> {
     let mut read = |offset: usize, _: Point| -> &[u8] {
         match text.get_chunk_at_byte(offset) {
             Some((chunk, start, _, _)) if offset < text.len_bytes() => &chunk.as_bytes()[offset - start..],
             _ => &[],
         }
     };
-    let Some(budget) = budget else {
-        return parser.parse_with_options(&mut read, old, None);
-    };
-    let deadline = Instant::now() + budget;
-    let mut progress = |_: &tree_sitter::ParseState| {
-        if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    };
-    let options = ParseOptions::new().progress_callback(&mut progress);
-    let tree = parser.parse_with_options(&mut read, old, Some(options));
-    if tree.is_none() {
-        parser.reset();
-    }
-    tree
+    parser.parse_with_options(&mut read, old, None)
 }
 
-/// Moves the nodes of `tree` to where `edit` puts them; `before` is the text it was parsed from. With `lone_cr` the
-/// text may hold a `\r` that is no line break to tree-sitter though it is one to the rope.
-pub fn edit_tree(tree: &mut Tree, before: &Rope, edit: &Edit, lone_cr: bool) {
+/// Moves the nodes of `tree` to where `edit` puts them; `before` is the text it was parsed from.
+pub fn edit_tree(tree: &mut Tree, before: &Source<'_>, edit: &Edit) {
     // From the back, so that every range is still in the offsets of the text before.
     for Change { range, insert } in edit.changes().iter().rev() {
-        let start = point(before, range.start, lone_cr);
+        let start = before.point(range.start);
         tree.edit(&InputEdit {
             start_byte: range.start,
             old_end_byte: range.end,
             new_end_byte: range.start + insert.len(),
             start_position: start,
-            old_end_position: point(before, range.end, lone_cr),
+            old_end_position: before.point(range.end),
             new_end_position: advance(start, insert),
         });
     }
 }
 
-/// tree-sitter's row and column, which know `\n` only.
-fn point(text: &Rope, offset: usize, lone_cr: bool) -> Point {
-    if !lone_cr {
-        let row = text.byte_to_line(offset);
-        return Point::new(row, offset - text.line_to_byte(row));
+impl Source<'_> {
+    /// tree-sitter's row and column, which know `\n` only.
+    fn point(&self, offset: usize) -> Point {
+        if !self.lone_cr {
+            let row = self.text.byte_to_line(offset);
+            return Point::new(row, offset - self.text.line_to_byte(row));
+        }
+        self.text.byte_slice(..offset).chunks().fold(Point::new(0, 0), advance)
     }
-    text.byte_slice(..offset).chunks().fold(Point::new(0, 0), advance)
 }
 
 fn advance(from: Point, text: &str) -> Point {
@@ -119,18 +143,4 @@ pub fn node_at(tree: &Tree, range: Range<usize>) -> Option<Node<'_>> {
 /// `node` and its ancestors, the innermost first.
 pub fn ancestors(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
     std::iter::successors(Some(node), Node::parent)
-}
-
-/// Whether `offset` lies in a string or a comment.
-#[must_use]
-pub fn in_text(tree: &Tree, offset: usize) -> bool {
-    node_at(tree, offset..offset)
-        .is_some_and(|node| ancestors(node).any(|node| is_text(node) && node.start_byte() < offset))
-}
-
-/// Whether a node is a comment or a literal text.
-#[must_use]
-pub fn is_text(node: Node<'_>) -> bool {
-    let kind = node.kind();
-    node.is_named() && (kind.contains("comment") || kind.contains("string") || kind == "char_literal")
 }

@@ -5,9 +5,15 @@ use crate::document::Snapshot;
 use crate::position;
 use crate::syntax;
 use std::ops::Range;
+use tree_sitter::{Node, Tree};
 
 /// How many bytes of a line to either side of the cursor are looked at; a minified file is one line of megabytes.
 const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// A longer rest of a line is generated code: it is kept, and the hole is empty.
+const REST_BYTES_MAX: usize = 2 << 10;
+/// Where the rest of the line is only these, they close what stands before the cursor: they are kept.
+const CLOSERS: &str = ")]};,:{";
 
 /// The bytes of the line around `offset` without its line break, at most [`LINE_BYTES_MAX`] to either side.
 pub(super) fn line_at(snapshot: &Snapshot, offset: usize) -> Range<usize> {
@@ -29,7 +35,7 @@ pub(super) fn is_blank(text: &str) -> bool {
 }
 
 /// The region of a cursor that is on no marker.
-pub(super) fn region(snapshot: &Snapshot, offset: usize) -> Region {
+pub(super) fn region(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) -> Region {
     let line = line_at(snapshot, offset);
     let offset = offset.clamp(line.start, line.end);
     let before = slice(snapshot, line.start..offset);
@@ -43,7 +49,12 @@ pub(super) fn region(snapshot: &Snapshot, offset: usize) -> Region {
             reason: Reason::EmptyLine,
         };
     }
-    let (end, kind) = match closing(snapshot, offset, &before, &after) {
+    if after.len() > REST_BYTES_MAX
+        || !is_blank(&after) && after.chars().all(|c| c == ' ' || CLOSERS.contains(c))
+    {
+        return Region { range: offset..offset, kind: RegionKind::Span, reason: Reason::Cursor };
+    }
+    let (end, kind) = match closing(snapshot, tree, (offset, &before), &after) {
         Some(at) => (offset + at, RegionKind::Span),
         None => (line.end, RegionKind::Line),
     };
@@ -51,8 +62,16 @@ pub(super) fn region(snapshot: &Snapshot, offset: usize) -> Region {
 }
 
 /// Where in `after` something closes that `before` opened on this line: brackets, and the string around the cursor.
-fn closing(snapshot: &Snapshot, offset: usize, before: &str, after: &str) -> Option<usize> {
-    if let Some(quote) = open_quote(snapshot, offset, before) {
+fn closing(
+    snapshot: &Snapshot,
+    tree: Option<&Tree>,
+    (offset, before): (usize, &str),
+    after: &str,
+) -> Option<usize> {
+    if let Some(end) = tree.and_then(|tree| interpolation_end(tree, offset)) {
+        return Some(end - offset).filter(|&at| at <= after.len());
+    }
+    if let Some(quote) = open_quote(snapshot, tree, (offset, before)) {
         return unescaped(after, quote);
     }
     let mut open: Vec<char> = Vec::new();
@@ -118,9 +137,19 @@ fn is_lifetime(rest: &str) -> bool {
         && rest.chars().nth(name).is_some_and(|c| ">,: )&".contains(c))
 }
 
+/// Where the braces end that hold the code around the cursor within a string.
+fn interpolation_end(tree: &Tree, offset: usize) -> Option<usize> {
+    let inside = |node: &Node<'_>| {
+        matches!(node.kind(), "interpolation" | "template_substitution")
+            && node.start_byte() < offset
+            && offset < node.end_byte()
+    };
+    syntax::ancestors(syntax::node_at(tree, offset..offset)?).find(inside).map(|node| node.end_byte() - 1)
+}
+
 /// The quote of the string the cursor is in, if that string ends on this line.
-fn open_quote(snapshot: &Snapshot, offset: usize, before: &str) -> Option<char> {
-    match snapshot.tree() {
+fn open_quote(snapshot: &Snapshot, tree: Option<&Tree>, (offset, before): (usize, &str)) -> Option<char> {
+    match tree {
         Some(tree) => {
             let node = syntax::node_at(tree, offset..offset)?;
             let string = syntax::ancestors(node).take(4).find(|node| {
@@ -161,8 +190,11 @@ pub(super) fn kind_of(snapshot: &Snapshot, range: &Range<usize>) -> RegionKind {
     let end = line_at(snapshot, range.end).end;
     let blank_before = is_blank(&slice(snapshot, line.start..range.start.min(line.end)));
     let blank_after = is_blank(&slice(snapshot, range.end.min(end)..end));
+    // Between two lines: what goes in are lines.
+    let between = range.is_empty() && range.start == line.start;
     match (blank_before, blank_after) {
         (true, true) => RegionKind::Lines,
+        _ if between => RegionKind::Lines,
         (false, true) => RegionKind::Line,
         _ => RegionKind::Span,
     }

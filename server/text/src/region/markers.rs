@@ -6,7 +6,7 @@ use crate::document::Snapshot;
 use crate::language::Language;
 use crate::syntax;
 use std::ops::Range;
-use tree_sitter::Node;
+use tree_sitter::{Node, Tree};
 
 const OPEN: char = '‹';
 const CLOSE: char = '›';
@@ -15,12 +15,19 @@ const ANGLE_BYTES_MAX: usize = 1024;
 
 /// Every marker, by position, none inside another.
 pub(super) fn find(snapshot: &Snapshot) -> Vec<Region> {
-    let mut found = angles(snapshot, 0..snapshot.len());
-    if let Some(tree) = snapshot.tree() {
-        syntax::walk(tree, |node| {
-            found.extend(of_node(snapshot, node));
-            true
-        });
+    let mut found = Vec::new();
+    for tile in syntax::tiles(snapshot.text()) {
+        let tree = snapshot.tree_near(&tile);
+        let tree = tree.as_deref();
+        found.extend(angles(snapshot, tree, tile.clone()));
+        if let Some(tree) = tree {
+            syntax::walk(tree, |node| {
+                if tile.contains(&node.start_byte()) {
+                    found.extend(of_node(snapshot, tree, node));
+                }
+                node.start_byte() < tile.end && node.end_byte() > tile.start
+            });
+        }
     }
     found.sort_by_key(|region| (region.range.start, std::cmp::Reverse(region.range.end)));
     let mut end = 0;
@@ -33,21 +40,24 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Region> {
 }
 
 /// The marker that `offset` is in or touches.
-pub(super) fn at(snapshot: &Snapshot, offset: usize) -> Option<Region> {
+pub(super) fn at(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) -> Option<Region> {
     let touches = |region: &Region| region.range.start <= offset && offset <= region.range.end;
-    if let Some(region) = angles(snapshot, line_at(snapshot, offset)).into_iter().find(touches) {
+    if let Some(region) = angles(snapshot, tree, line_at(snapshot, offset)).into_iter().find(touches) {
         return Some(region);
     }
-    let tree = snapshot.tree()?;
+    let tree = tree?;
     // The node to the right of the cursor, then the one to its left.
     [offset, offset.saturating_sub(1)].into_iter().find_map(|start| {
         let node = syntax::node_at(tree, start..offset.max(start))?;
-        syntax::ancestors(node).take(6).filter_map(|node| of_node(snapshot, node)).find(touches)
+        // A statement's semicolon is a sibling of what is marked.
+        let nodes =
+            syntax::ancestors(node).take(6).flat_map(|node| std::iter::once(node).chain(node.named_child(0)));
+        nodes.filter_map(|node| of_node(snapshot, tree, node)).find(touches)
     })
 }
 
 /// `‹…›` in `range`.
-fn angles(snapshot: &Snapshot, range: Range<usize>) -> Vec<Region> {
+fn angles(snapshot: &Snapshot, tree: Option<&Tree>, range: Range<usize>) -> Vec<Region> {
     let mut found = Vec::new();
     let mut open = None;
     let mut at = range.start;
@@ -74,20 +84,20 @@ fn angles(snapshot: &Snapshot, range: Range<usize>) -> Vec<Region> {
         at += chunk.len();
         open = open.filter(|start| at - start <= ANGLE_BYTES_MAX);
     }
-    found.into_iter().map(|range| angle(snapshot, range)).collect()
+    found.into_iter().map(|range| angle(snapshot, tree, range)).collect()
 }
 
-fn angle(snapshot: &Snapshot, range: Range<usize>) -> Region {
+fn angle(snapshot: &Snapshot, tree: Option<&Tree>, range: Range<usize>) -> Region {
     let kind = match kind_of(snapshot, &range) {
-        RegionKind::Lines if is_sole_content(snapshot, &range) => RegionKind::Body,
+        RegionKind::Lines if is_sole_content(snapshot, tree, &range) => RegionKind::Body,
         kind => kind,
     };
     Region { range, kind, reason: Reason::Marker(Marker::Angle) }
 }
 
 /// Whether only a body's delimiters surround `range`: the lines before and after it open and close a block.
-fn is_sole_content(snapshot: &Snapshot, range: &Range<usize>) -> bool {
-    let Some(tree) = snapshot.tree() else { return false };
+fn is_sole_content(snapshot: &Snapshot, tree: Option<&Tree>, range: &Range<usize>) -> bool {
+    let Some(tree) = tree else { return false };
     let kinds = snapshot.language().body_kinds();
     let Some(node) = syntax::node_at(tree, range.clone()) else { return false };
     let Some(body) = syntax::ancestors(node).find(|node| kinds.contains(&node.kind())) else { return false };
@@ -106,14 +116,14 @@ fn content(snapshot: &Snapshot, body: Node<'_>) -> Range<usize> {
 }
 
 /// The region of a node that is a marker.
-fn of_node(snapshot: &Snapshot, node: Node<'_>) -> Option<Region> {
+fn of_node(snapshot: &Snapshot, tree: &Tree, node: Node<'_>) -> Option<Region> {
     let (range, marker) = match snapshot.language() {
         Language::Rust if node.kind() == "macro_invocation" => rust_macro(snapshot, node)?,
         Language::Python => python(snapshot, node)?,
         _ => return empty_body(snapshot, node),
     };
     let kind = match kind_of(snapshot, &range) {
-        RegionKind::Lines if is_sole_content(snapshot, &range) => RegionKind::Body,
+        RegionKind::Lines if is_sole_content(snapshot, Some(tree), &range) => RegionKind::Body,
         kind => kind,
     };
     Some(Region { range, kind, reason: Reason::Marker(marker) })

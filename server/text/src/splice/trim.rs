@@ -126,16 +126,23 @@ fn unmatched(text: &str) -> bool {
     })
 }
 
-/// The end of the text as the hole wants it: no trailing blanks, a line break only where the hole ended with one.
+/// The end of the text as the hole wants it: no trailing blanks where the line ends with the hole, and a line break
+/// where the hole ended with one or lies between two lines.
 fn finished(plan: &Plan, text: &str) -> String {
+    let line_goes_on = !plan.suffix.is_empty() && !plan.suffix.starts_with('\n');
+    let whole_lines = match plan.hole.as_str() {
+        "" => line_goes_on && (plan.prefix.is_empty() || plan.prefix.ends_with('\n')),
+        hole => hole.ends_with('\n'),
+    };
+    let whole_lines = whole_lines && plan.kind().is_multiline();
+    if line_goes_on && !whole_lines {
+        return text.to_owned();
+    }
     let mut text = text.trim_end().to_owned();
     if plan.kind().is_multiline() {
-        text = text
-            .split('\n')
-            .map(|line| if line.trim().is_empty() { "" } else { line })
-            .collect::<Vec<_>>()
-            .join("\n");
-        if plan.hole.ends_with('\n') {
+        let lines = text.split('\n').map(|line| if line.trim().is_empty() { "" } else { line });
+        text = lines.collect::<Vec<_>>().join("\n");
+        if whole_lines && !text.is_empty() {
             text.push('\n');
         }
     }
