@@ -1,1 +1,50 @@
-//! See the package description.
+//! DiffusionGemma on the CPU: from a model directory to filled holes.
+//!
+//! Reading order: [`net`] is the network in one sitting; `denoise` is the loop that condenses canvases; `infill` is one
+//! request from prompt to ranked candidates; `engine` puts that behind the contract of `lacuna-engine`.
+//!
+//! Invariants: this crate knows tokens, canvases and candidates, and never a document, a cursor or a protocol. What a
+//! checkpoint can do is read from its files, never from its name. The same seed gives the same answer on any number of
+//! threads and in any batch.
+
+mod abilities;
+pub mod accept;
+mod attention;
+mod bench;
+mod blocks;
+mod canvas;
+pub mod config;
+mod config_lacuna;
+mod control;
+mod denoise;
+mod embedding;
+mod engine;
+pub mod error;
+mod experts;
+mod generate;
+mod infill;
+mod json;
+pub mod kv;
+mod layer;
+mod lengths;
+mod load;
+mod mlp;
+pub mod net;
+mod noise;
+mod preset;
+mod prompt;
+mod rank;
+pub mod replay;
+mod replay_file;
+mod rope;
+mod safetensors_header;
+mod session;
+mod shipped;
+mod tokenizer;
+mod watch;
+pub mod weights;
+
+pub use bench::{StepBench, StepTimes};
+pub use engine::DiffusionEngine;
+pub use load::{LoadOptions, PrecisionChoice, load};
+pub use replay::replay;

@@ -1,0 +1,80 @@
+//! What a checkpoint can do, resolved once from its files: never from its name.
+
+use crate::config::{Config, Fim, GenerationConfig, Noise};
+use crate::prompt::PromptTokens;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use std::sync::Arc;
+
+/// Everything the engine asks of a checkpoint beyond its weights, with defaults where the files are silent.
+#[derive(Clone, Debug)]
+pub(crate) struct Abilities {
+    pub noise: Noise,
+    pub blank: Option<u32>,
+    /// Rows of the all-noise hole on which the length is read.
+    pub length_bucket: usize,
+    pub hole_tokens_max: usize,
+    pub suffix_tokens_min: usize,
+    pub head_tokens: usize,
+    pub prompt_tokens_max: usize,
+    pub canvas_length: usize,
+    pub fim: Option<Fim>,
+    pub prompt: PromptTokens,
+    /// Ends a text; never part of a candidate. Ascending.
+    pub special: Vec<u32>,
+    /// What the hole of an infill can never hold: the special tokens, where noise is a mask (such a model was trained
+    /// with holes of text alone). A model of uniform noise may end its text by one of them.
+    pub banned: Arc<[u32]>,
+    /// Stands once after the last token of a document, where that comes into view of a canvas.
+    pub end_of_document: Option<u32>,
+    /// Stands on every canvas row after that.
+    pub fill: u32,
+}
+
+/// Prompt tokens that are read when the files name no limit; the KV cache grows with it.
+const PROMPT_TOKENS_MAX: usize = 8192;
+
+impl Abilities {
+    pub(crate) fn resolve(
+        config: &Config,
+        generation: &GenerationConfig,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, TokenizerError> {
+        let lacuna = &config.lacuna;
+        let canvas_length = config.canvas_length;
+        let suffix_tokens_min = lacuna.suffix_tokens_min.unwrap_or(16).min(canvas_length / 4);
+        let head_tokens = lacuna.canvas_head_tokens.unwrap_or(1).clamp(1, (canvas_length / 4).max(1));
+        let room = canvas_length.saturating_sub(suffix_tokens_min + head_tokens).max(1);
+        let hole_tokens_max = lacuna.hole_tokens_max.unwrap_or(room).clamp(1, room);
+        let bucket = lacuna.hole_buckets.iter().copied().max().unwrap_or(hole_tokens_max);
+        let pad = config.pad_token_id.unwrap_or(0);
+        let mut special = tokenizer.special_ids();
+        special.extend(&generation.eos_token_ids);
+        special.extend(config.pad_token_id);
+        special.sort_unstable();
+        special.dedup();
+        Ok(Self {
+            noise: lacuna.noise,
+            blank: lacuna.blank_token_id,
+            length_bucket: bucket.clamp(1, hole_tokens_max),
+            hole_tokens_max,
+            suffix_tokens_min,
+            head_tokens,
+            prompt_tokens_max: lacuna.prompt_tokens_max.unwrap_or(PROMPT_TOKENS_MAX).min(config.positions_max),
+            canvas_length,
+            fim: lacuna.fim,
+            prompt: PromptTokens::resolve(lacuna, config.bos_token_id, tokenizer)?,
+            banned: match lacuna.noise {
+                Noise::Uniform => Arc::from([]),
+                Noise::Mask { .. } => special.iter().copied().filter(|&id| (id as usize) < config.vocab_size).collect(),
+            },
+            special,
+            end_of_document: generation.eos_token_ids.first().copied(),
+            fill: pad,
+        })
+    }
+
+    /// Whether `id` ends a text.
+    pub(crate) fn ends_text(&self, id: u32) -> bool {
+        self.special.binary_search(&id).is_ok()
+    }
+}

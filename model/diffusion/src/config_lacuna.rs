@@ -1,0 +1,131 @@
+//! The optional object `lacuna` of `config.json`: what only this project's checkpoints say about themselves.
+//!
+//! Everything in it is optional, so a released checkpoint without it loads as what it is: uniform noise, no blank
+//! token, no prompt markers. Unknown keys are ignored; `model/training/README.md` defines the known ones.
+
+use crate::error::LoadError;
+use crate::json::Object;
+
+/// Bound on token counts that a file may ask for.
+const TOKENS_MAX: usize = 1 << 20;
+
+/// What a noisy canvas position holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Noise {
+    /// A uniformly random token, as the released model has it.
+    #[default]
+    Uniform,
+    /// A mask token, or with probability `uniform_share` a uniformly random one.
+    Mask {
+        /// The mask token.
+        mask_token_id: u32,
+        /// Share of uniform tokens, in 0..=1.
+        uniform_share: f32,
+        /// The uniform share draws from this id on (below it are special tokens).
+        uniform_first_id: u32,
+    },
+}
+
+/// How a prompt begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptLayout {
+    /// Tokens before everything else, as `tokenizer.json` spells them.
+    pub begin: Vec<String>,
+    /// Language id and its marker token.
+    pub languages: Vec<(String, String)>,
+}
+
+/// Token ids of a fill-in-the-middle prompt (for the causal control).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fim {
+    /// Stands before the prefix.
+    pub prefix: u32,
+    /// Stands before the suffix.
+    pub suffix: u32,
+    /// Stands before the middle.
+    pub middle: u32,
+    /// Ends the middle, if there is such a token.
+    pub end: Option<u32>,
+}
+
+/// The object as a whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lacuna {
+    /// What noise is.
+    pub noise: Noise,
+    /// Token that fills the rest of a hole and means nothing.
+    pub blank_token_id: Option<u32>,
+    /// Hole lengths of the training, ascending as in the file.
+    pub hole_buckets: Vec<usize>,
+    /// Most tokens one hole may have.
+    pub hole_tokens_max: Option<usize>,
+    /// Prompt tokens that are repeated at the head of the canvas.
+    pub canvas_head_tokens: Option<usize>,
+    /// Suffix tokens that a canvas keeps in view at least.
+    pub suffix_tokens_min: Option<usize>,
+    /// Most prompt tokens that are read.
+    pub prompt_tokens_max: Option<usize>,
+    /// How a prompt begins.
+    pub prompt: PromptLayout,
+    /// Fill-in-the-middle tokens.
+    pub fim: Option<Fim>,
+}
+
+impl Lacuna {
+    /// Reads the object from the root of `config.json`; token ids are held to `vocab_size`, holes to the canvas.
+    pub(crate) fn read(root: &Object<'_>, vocab_size: usize, canvas_length: usize) -> Result<Self, LoadError> {
+        let Some(object) = root.optional_object("lacuna")? else { return Ok(Self::default()) };
+        let optional = |key, max| object.count(key, 0, max).map(|n| object.has(key).then_some(n));
+        let hole_tokens_max = match object.has("hole_tokens_max") {
+            true => Some(object.size("hole_tokens_max", None, canvas_length)?),
+            false => None,
+        };
+        Ok(Self {
+            noise: noise(&object, vocab_size)?,
+            blank_token_id: object.optional_token("blank_token_id", vocab_size)?,
+            hole_buckets: object.sizes("hole_buckets", canvas_length)?,
+            hole_tokens_max,
+            canvas_head_tokens: optional("canvas_head_tokens", canvas_length)?,
+            suffix_tokens_min: optional("suffix_tokens_min", canvas_length)?,
+            prompt_tokens_max: optional("prompt_tokens_max", TOKENS_MAX)?,
+            prompt: prompt(&object)?,
+            fim: fim(&object, vocab_size)?,
+        })
+    }
+}
+
+fn noise(object: &Object<'_>, vocab_size: usize) -> Result<Noise, LoadError> {
+    let Some(noise) = object.optional_object("noise")? else { return Ok(Noise::Uniform) };
+    match noise.string("kind")?.as_deref() {
+        Some("uniform") => Ok(Noise::Uniform),
+        Some("mask") => {
+            let expected = format!("a token id below vocab_size = {vocab_size}");
+            let mask_token_id = noise
+                .optional_token("mask_token_id", vocab_size)?
+                .ok_or_else(|| noise.wrong("mask_token_id", &expected, "nothing"))?;
+            let uniform_share = noise.number("uniform_share", Some(0.0), 0.0..=1.0)? as f32;
+            let uniform_first_id = noise.optional_token("uniform_first_id", vocab_size)?.unwrap_or(0);
+            Ok(Noise::Mask { mask_token_id, uniform_share, uniform_first_id })
+        }
+        other => Err(noise.wrong("kind", "\"uniform\" or \"mask\"", other.unwrap_or("nothing"))),
+    }
+}
+
+fn prompt(object: &Object<'_>) -> Result<PromptLayout, LoadError> {
+    let Some(prompt) = object.optional_object("prompt")? else { return Ok(PromptLayout::default()) };
+    Ok(PromptLayout { begin: prompt.strings("begin")?, languages: prompt.string_pairs("languages")? })
+}
+
+fn fim(object: &Object<'_>, vocab_size: usize) -> Result<Option<Fim>, LoadError> {
+    let Some(fim) = object.optional_object("fim")? else { return Ok(None) };
+    let token = |key| match fim.optional_token(key, vocab_size)? {
+        Some(id) => Ok(id),
+        None => Err(fim.wrong(key, &format!("a token id below vocab_size = {vocab_size}"), "nothing")),
+    };
+    Ok(Some(Fim {
+        prefix: token("prefix")?,
+        suffix: token("suffix")?,
+        middle: token("middle")?,
+        end: fim.optional_token("end", vocab_size)?,
+    }))
+}

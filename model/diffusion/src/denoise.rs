@@ -1,0 +1,405 @@
+//! The denoising loop: a batch of canvases that share one prefix condenses, step by step.
+//!
+//! Each step: decoder → logits of the hole's rows → temperature → entropy-bound acceptance → accepted rows take their
+//! token, *all others are renoised*, also those accepted before (that is the self-correction) → soft embedding for the
+//! next step's self-conditioning. Given rows are written back by construction: only the hole's rows ever change.
+//! A canvas that has come to rest leaves the batch. Source: the reference's `EntropyBoundSampler` and
+//! `StableAndConfidentStoppingCriteria`; the progress guarantee is ours (a model whose noise is a mask would otherwise
+//! accept nothing at all where it is unsure).
+
+use crate::accept::{self, StopRule};
+use crate::canvas::Canvas;
+use crate::config::Noise;
+use crate::noise::{Coordinates, Generator};
+use lacuna_engine::{CancelToken, EngineError};
+use lacuna_kernels::row_stats;
+use std::sync::Arc;
+
+/// What the loop needs of the network. Rows are `canvas · canvas_len + row`, logits are softcapped and unscaled.
+pub(crate) trait Denoiser {
+    /// Logits `[rows.len(), vocabulary]` of a batch of canvases `[batch · len]`; `soft` is `[batch · len, hidden]`.
+    fn denoise(&self, step: &Step<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError>;
+    /// softmax(scaled) @ E · sqrt(hidden), `[rows, vocabulary]` → `[rows, hidden]`.
+    fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError>;
+    /// E[ids] · sqrt(hidden), `[ids.len(), hidden]`.
+    fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError>;
+    /// Hidden size.
+    fn hidden(&self) -> usize;
+    /// Vocabulary size.
+    fn vocabulary(&self) -> usize;
+}
+
+/// The input of one decoder pass.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    /// `[batch · len]` token ids.
+    pub tokens: &'a [u32],
+    /// Canvases in the batch.
+    pub batch: usize,
+    /// `[batch · len, hidden]`, or `None` on the first step.
+    pub soft: Option<&'a [f32]>,
+    /// Rows whose logits are wanted, ascending.
+    pub rows: &'a [usize],
+}
+
+/// Schedule and rules of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub steps_max: usize,
+    pub t_min: f32,
+    pub t_max: f32,
+    pub entropy_bound: f32,
+    pub stability: usize,
+    pub confidence: f32,
+    pub noise: Noise,
+    pub generator: Generator,
+    /// Ids that no row may become: the special tokens of a model that was trained to keep them out of holes.
+    pub banned: Arc<[u32]>,
+}
+
+/// A canvas while it condenses.
+#[derive(Clone, Debug)]
+pub(crate) struct Condensing {
+    pub canvas: Canvas,
+    /// Last argmax of the hole.
+    pub argmax: Vec<u32>,
+    /// Entropy of each hole row at the last step, nats.
+    pub entropy: Vec<f32>,
+    /// Which hole rows the last step accepted.
+    pub accepted: Vec<bool>,
+    /// Steps this canvas may take, and has taken.
+    pub steps_max: usize,
+    pub steps: usize,
+    /// Whether it came to rest by itself.
+    pub settled: bool,
+    soft: Vec<f32>,
+    stop: StopRule,
+}
+
+impl Condensing {
+    /// A canvas about to take its first step; a short hole of mask noise needs no more steps than tokens.
+    pub(crate) fn new(canvas: Canvas, rules: &Rules) -> Self {
+        let steps_max = match rules.noise {
+            Noise::Uniform => rules.steps_max,
+            Noise::Mask { .. } => rules.steps_max.min(canvas.hole_len + 1),
+        };
+        let rows = canvas.hole_len;
+        Self {
+            canvas,
+            argmax: Vec::new(),
+            entropy: vec![0.0; rows],
+            accepted: vec![false; rows],
+            steps_max: steps_max.max(1),
+            steps: 0,
+            settled: false,
+            soft: Vec::new(),
+            stop: StopRule::new(rules.stability, rules.confidence),
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.settled || self.steps >= self.steps_max
+    }
+
+    /// The hole's tokens as the last step believed them: sampled ones where they were accepted, else the argmax.
+    pub(crate) fn answer(&self) -> Vec<u32> {
+        let choose = |(row, &argmax): (usize, &u32)| {
+            if self.canvas.sampled && self.accepted[row] { self.canvas.hole_tokens()[row] } else { argmax }
+        };
+        self.argmax.iter().enumerate().map(choose).collect()
+    }
+
+    /// Mean entropy of the hole at the last step, nats.
+    pub(crate) fn entropy_mean(&self) -> f32 {
+        self.entropy.iter().sum::<f32>() / self.entropy.len().max(1) as f32
+    }
+}
+
+/// Condenses `batch` (all canvases of one length) until each is done; `after_step` sees the batch after every step.
+/// Returns how many decoder passes were run.
+pub(crate) fn condense(
+    net: &dyn Denoiser,
+    batch: &mut [Condensing],
+    rules: &Rules,
+    cancel: &CancelToken,
+    after_step: &mut dyn FnMut(&[Condensing]),
+) -> Result<usize, EngineError> {
+    let mut forwards = 0;
+    loop {
+        let mut active: Vec<&mut Condensing> = batch.iter_mut().filter(|c| !c.done()).collect();
+        if active.is_empty() {
+            return Ok(forwards);
+        }
+        cancel.check()?;
+        one_step(net, &mut active, rules, cancel)?;
+        forwards += 1;
+        after_step(batch);
+    }
+}
+
+fn one_step(
+    net: &dyn Denoiser,
+    active: &mut [&mut Condensing],
+    rules: &Rules,
+    cancel: &CancelToken,
+) -> Result<(), EngineError> {
+    let tokens: Vec<u32> = active.iter().flat_map(|c| c.canvas.tokens.iter().copied()).collect();
+    let rows = hole_rows(active);
+    let soft = gather_soft(net, active)?;
+    let step = Step { tokens: &tokens, batch: active.len(), soft: soft.as_deref(), rows: &rows };
+    let mut logits = net.denoise(&step, cancel)?;
+    let vocabulary = net.vocabulary();
+    let mut first = 0;
+    for condensing in active.iter_mut() {
+        let count = condensing.canvas.hole_len;
+        advance(condensing, &mut logits[first * vocabulary..(first + count) * vocabulary], rules);
+        first += count;
+    }
+    if active.iter().all(|c| c.done()) {
+        return Ok(()); // nobody will read the soft embedding
+    }
+    let soft = net.soft_embedding(&logits)?;
+    let mut first = 0;
+    for condensing in active.iter_mut() {
+        let end = first + condensing.canvas.hole_len * net.hidden();
+        condensing.soft = soft[first..end].to_vec();
+        first = end;
+    }
+    Ok(())
+}
+
+fn hole_rows(active: &[&mut Condensing]) -> Vec<usize> {
+    let length = active.first().map_or(0, |c| c.canvas.tokens.len());
+    active.iter().enumerate().flat_map(|(b, c)| c.canvas.hole().map(move |row| b * length + row)).collect()
+}
+
+/// Self-conditioning of the whole batch `[batch · len, hidden]`: on given rows the token itself, in the hole what the
+/// last step believed. `None` on the first step, when no canvas has believed anything yet.
+fn gather_soft(net: &dyn Denoiser, active: &[&mut Condensing]) -> Result<Option<Vec<f32>>, EngineError> {
+    if active.iter().all(|c| c.soft.is_empty()) {
+        return Ok(None);
+    }
+    let hidden = net.hidden();
+    let mut soft = Vec::with_capacity(active.iter().map(|c| c.canvas.tokens.len() * hidden).sum());
+    for condensing in active {
+        let canvas = &condensing.canvas;
+        soft.extend(net.embed(&canvas.tokens[..canvas.hole_start])?);
+        soft.extend_from_slice(&condensing.soft);
+        soft.extend(net.embed(&canvas.tokens[canvas.hole().end..])?);
+    }
+    Ok(Some(soft))
+}
+
+/// One canvas takes the step: scales `logits` in place, accepts, renoises, and decides whether it has come to rest.
+fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
+    let hole_len = c.canvas.hole_len;
+    let vocabulary = logits.len() / hole_len.max(1);
+    let left = (c.steps_max - c.steps) as f32 / c.steps_max as f32;
+    let temperature = rules.t_min + (rules.t_max - rules.t_min) * left;
+    c.argmax.clear();
+    for (row, logits) in logits.chunks_exact_mut(vocabulary).enumerate() {
+        let inverse = temperature.recip();
+        logits.iter_mut().for_each(|x| *x *= inverse);
+        for &id in rules.banned.iter() {
+            logits[id as usize] = f32::NEG_INFINITY;
+        }
+        let stats = row_stats(logits, 1.0);
+        c.entropy[row] = stats.entropy;
+        c.argmax.push(stats.argmax as u32);
+    }
+    c.steps += 1;
+    let progress = (hole_len * c.steps).div_ceil(c.steps_max);
+    accept_rows(c, rules, progress);
+    let unchanged = renoise(c, logits, rules);
+    let may_end = c.stop.observe(&c.argmax, &c.entropy);
+    let at_rest = unchanged && c.accepted.iter().all(|&a| a);
+    c.settled = may_end || at_rest;
+}
+
+/// Accepts by the entropy bound, and where noise is a mask at least `progress` rows, the surest first.
+fn accept_rows(c: &mut Condensing, rules: &Rules, progress: usize) {
+    c.accepted = accept::entropy_bound(&c.entropy, rules.entropy_bound);
+    if matches!(rules.noise, Noise::Uniform) {
+        return;
+    }
+    let mut order: Vec<usize> = (0..c.entropy.len()).collect();
+    order.sort_by(|&a, &b| c.entropy[a].total_cmp(&c.entropy[b]));
+    for &row in order.iter().take(progress) {
+        c.accepted[row] = true;
+    }
+}
+
+/// Accepted rows take their token, all others fresh noise. True when nothing on the canvas changed.
+fn renoise(c: &mut Condensing, scaled: &[f32], rules: &Rules) -> bool {
+    let vocabulary = scaled.len() / c.canvas.hole_len.max(1);
+    let mut unchanged = true;
+    for row in 0..c.canvas.hole_len {
+        let at = Coordinates { stream: c.canvas.stream, step: c.steps as u64, position: row as u64 };
+        let token = if !c.accepted[row] {
+            rules.generator.noise(at, rules.noise, vocabulary as u32)
+        } else if c.canvas.sampled {
+            sample(&scaled[row * vocabulary..(row + 1) * vocabulary], rules.generator.unit(at, 2))
+        } else {
+            c.argmax[row]
+        };
+        let place = c.canvas.hole_start + row;
+        unchanged &= c.canvas.tokens[place] == token;
+        c.canvas.tokens[place] = token;
+    }
+    unchanged
+}
+
+/// Inverse-transform sample from softmax(scaled) at the quantile `u` in [0, 1).
+pub(crate) fn sample(scaled: &[f32], u: f32) -> u32 {
+    let max = scaled.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = scaled.iter().map(|&x| (x - max).exp()).sum();
+    let mut left = u * total;
+    for (id, &x) in scaled.iter().enumerate() {
+        left -= (x - max).exp();
+        if left < 0.0 {
+            return id as u32;
+        }
+    }
+    scaled.len().saturating_sub(1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canvas::Frameset;
+    use std::cell::RefCell;
+
+    /// Believes in `answer`; as sure of row r as its left neighbour is settled (`unsure`: never sure of anything).
+    struct Believer {
+        answer: Vec<u32>,
+        unsure: bool,
+        seen: RefCell<Vec<Vec<u32>>>,
+    }
+
+    impl Denoiser for Believer {
+        fn denoise(&self, step: &Step<'_>, _: &CancelToken) -> Result<Vec<f32>, EngineError> {
+            self.seen.borrow_mut().push(step.tokens.to_vec());
+            let length = step.tokens.len() / step.batch;
+            let mut logits = Vec::new();
+            for &row in step.rows {
+                let place = row % length - 1;
+                let left_is_right = place == 0 || step.tokens[row - 1] == self.answer[place - 1];
+                let height = if left_is_right && !self.unsure { 20.0 } else { 2.0 };
+                let mut one = vec![0.0; 8];
+                one[self.answer[place] as usize] = height;
+                logits.extend(one);
+            }
+            Ok(logits)
+        }
+        fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError> {
+            Ok(vec![0.5; scaled.len() / 8 * 2])
+        }
+        fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+            Ok(vec![0.0; ids.len() * 2])
+        }
+        fn hidden(&self) -> usize {
+            2
+        }
+        fn vocabulary(&self) -> usize {
+            8
+        }
+    }
+
+    fn rules(noise: Noise) -> Rules {
+        Rules {
+            steps_max: 6,
+            t_min: 0.4,
+            t_max: 0.8,
+            entropy_bound: 0.1,
+            stability: 1,
+            confidence: 0.005,
+            noise,
+            generator: Generator::new(1),
+            banned: Arc::from([]),
+        }
+    }
+
+    fn around() -> Frameset {
+        Frameset { head: vec![1], suffix: vec![2, 2], fill: 0, length: 8 }
+    }
+
+    const MASK: Noise = Noise::Mask { mask_token_id: 7, uniform_share: 0.0, uniform_first_id: 0 };
+
+    fn run(net: &Believer, rules: &Rules, holes: &[usize]) -> Vec<Condensing> {
+        let mut batch: Vec<Condensing> = (holes.iter().enumerate())
+            .map(|(i, &n)| Condensing::new(around().canvas(&vec![7; n], i as u64, false), rules))
+            .collect();
+        condense(net, &mut batch, rules, &CancelToken::new(), &mut |_| ()).unwrap();
+        batch
+    }
+
+    #[test]
+    fn a_chain_of_dependent_tokens_condenses_left_to_right_and_comes_to_rest() {
+        let net = Believer { answer: vec![3, 4, 5], unsure: false, seen: RefCell::default() };
+        let batch = run(&net, &rules(MASK), &[3]);
+        assert_eq!(batch[0].canvas.hole_tokens(), [3, 4, 5]);
+        assert!(batch[0].settled);
+    }
+
+    #[test]
+    fn given_rows_never_change() {
+        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
+        run(&net, &rules(Noise::Uniform), &[3]);
+        for tokens in net.seen.borrow().iter() {
+            assert_eq!((tokens[0], &tokens[4..]), (1, &[2, 2, 0, 0][..]));
+        }
+    }
+
+    #[test]
+    fn mask_noise_makes_its_share_of_progress_even_when_the_model_is_never_sure() {
+        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
+        let batch = run(&net, &rules(MASK), &[3]);
+        assert!(batch[0].accepted.iter().all(|&a| a), "at the last step everything is accepted");
+        assert_eq!(batch[0].steps, 4, "three tokens need four steps at most");
+    }
+
+    #[test]
+    fn uniform_noise_accepts_nothing_it_is_unsure_of() {
+        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
+        let batch = run(&net, &rules(Noise::Uniform), &[3]);
+        assert_eq!(batch[0].accepted, [true, false, false], "the bound admits the surest row only");
+        assert_eq!(batch[0].steps, 6);
+        assert_eq!(batch[0].argmax, [3, 4, 5], "the answer is the last argmax, not the accepted canvas");
+    }
+
+    #[test]
+    fn a_banned_token_is_never_written() {
+        let net = Believer { answer: vec![3, 4, 5], unsure: false, seen: RefCell::default() };
+        let rules = Rules { banned: Arc::from([4]), ..rules(MASK) };
+        assert!(!run(&net, &rules, &[3])[0].answer().contains(&4));
+    }
+
+    #[test]
+    fn a_canvas_condenses_the_same_alone_and_in_company() {
+        let net = Believer { answer: vec![3, 4, 5, 6], unsure: false, seen: RefCell::default() };
+        let together = run(&net, &rules(Noise::Uniform), &[2, 4]);
+        let alone = run(&net, &rules(Noise::Uniform), &[2]);
+        assert_eq!(together[0].canvas.tokens, alone[0].canvas.tokens);
+        assert_eq!(together[0].steps, alone[0].steps);
+    }
+
+    #[test]
+    fn a_cancelled_batch_stops_before_the_next_step() {
+        let net = Believer { answer: vec![3], unsure: true, seen: RefCell::default() };
+        let mut batch = vec![Condensing::new(around().canvas(&[7], 0, false), &rules(Noise::Uniform))];
+        let cancel = CancelToken::new();
+        let stop = cancel.clone();
+        let end = condense(&net, &mut batch, &rules(Noise::Uniform), &cancel, &mut |_| stop.cancel());
+        assert_eq!(end.unwrap_err(), EngineError::Cancelled);
+        assert_eq!(net.seen.borrow().len(), 1);
+    }
+
+    #[test]
+    fn sampling_follows_the_distribution() {
+        let scaled = [0.0, (3.0_f32).ln(), f32::NEG_INFINITY];
+        assert_eq!(sample(&scaled, 0.0), 0);
+        assert_eq!(sample(&scaled, 0.24), 0);
+        assert_eq!(sample(&scaled, 0.26), 1);
+        assert_eq!(sample(&scaled, 0.999_999), 1);
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine behind the contract: owns the network, its KV cache and the tokenizer, and answers one request at a time.
+
+use crate::abilities::Abilities;
+use crate::config::{GenerationConfig, Noise};
+use crate::infill::ms;
+use crate::prompt::{assemble, split_head};
+use crate::rank::tokenizer_fault;
+use crate::session::Session;
+use crate::tokenizer::Tokenizer;
+use lacuna_engine::{
+    CancelToken, Engine, EngineError, FrameSink, GenerateRequest, InfillRequest, Infilled, Limits, Method, ModelInfo,
+    NoiseInfo, ScoreRequest, Scored,
+};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A loaded DiffusionGemma checkpoint, ready to fill holes.
+pub struct DiffusionEngine {
+    pub(crate) session: Session,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) generation: GenerationConfig,
+    pub(crate) abilities: Abilities,
+    pub(crate) limits: Limits,
+    pub(crate) source: String,
+    pub(crate) instruct: bool,
+}
+
+impl std::fmt::Debug for DiffusionEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiffusionEngine").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl DiffusionEngine {
+    /// The prompt of a request, and the last of its tokens that stand on the canvas instead.
+    pub(crate) fn prompt(
+        &self,
+        language: Option<&str>,
+        context: &str,
+        prefix: &str,
+    ) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
+        let context = self.tokenizer.encode(context).map_err(tokenizer_fault)?;
+        let prefix = self.tokenizer.encode(prefix).map_err(tokenizer_fault)?;
+        let header = self.abilities.prompt.header(language);
+        let ids = assemble(header, &context, &prefix, self.abilities.prompt_tokens_max);
+        split_head(ids, self.abilities.head_tokens)
+    }
+}
+
+impl Engine for DiffusionEngine {
+    fn info(&self) -> ModelInfo {
+        let config = self.session.config();
+        ModelInfo {
+            source: self.source.clone(),
+            parameters: self.session.net().parameters() as u64,
+            weight_bytes: self.session.net().weight_bytes() as u64,
+            precision: self.session.precision().to_owned(),
+            device: format!("cpu ({})", lacuna_kernels::Isa::detect().name()),
+            threads: self.session.threads(),
+            layers: config.layers.len(),
+            hidden: config.hidden_size,
+            vocabulary: config.vocab_size,
+            canvas_length: self.abilities.canvas_length,
+            prompt_tokens_max: self.abilities.prompt_tokens_max,
+            hole_tokens_max: self.abilities.hole_tokens_max,
+            noise: match self.abilities.noise {
+                Noise::Uniform => NoiseInfo::Uniform,
+                Noise::Mask { uniform_share, .. } => NoiseInfo::Mask { uniform_share },
+            },
+            blank_token: self.abilities.blank.is_some(),
+            fim: self.abilities.fim.is_some(),
+            instruct: self.instruct,
+            languages: self.abilities.prompt.languages(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        // A text that the tokenizer refuses still has a length: count its bytes, the safe side of a budget.
+        self.tokenizer.encode(text).map_or(text.len(), |ids| ids.len())
+    }
+
+    fn infill(
+        &mut self,
+        request: &InfillRequest,
+        cancel: &CancelToken,
+        sink: &mut dyn FrameSink,
+    ) -> Result<Infilled, EngineError> {
+        self.fill(request, cancel, sink)
+    }
+
+    fn infill_by(
+        &mut self,
+        method: Method,
+        request: &InfillRequest,
+        cancel: &CancelToken,
+    ) -> Result<Infilled, EngineError> {
+        match method {
+            Method::Diffusion => self.fill(request, cancel, &mut lacuna_engine::NoFrames),
+            Method::Causal => self.fill_causal(request, cancel),
+            Method::CausalFim => self.fill_causal_fim(request, cancel),
+        }
+    }
+
+    fn generate(
+        &mut self,
+        request: &GenerateRequest,
+        cancel: &CancelToken,
+        sink: &mut dyn FrameSink,
+    ) -> Result<Infilled, EngineError> {
+        self.continue_text(request, cancel, sink)
+    }
+
+    fn score(&mut self, request: &ScoreRequest, cancel: &CancelToken) -> Result<Scored, EngineError> {
+        let start = Instant::now();
+        let (ids, head) = self.prompt(request.language.as_deref(), "", &request.prefix)?;
+        let text = self.tokenizer.encode(&request.text).map_err(tokenizer_fault)?;
+        self.session.read(&ids, cancel)?;
+        let sequence = [&head[..], &text].concat();
+        let log_probs = self.session.log_probs(&[sequence], head.len(), cancel)?.pop().unwrap_or_default();
+        tracing::debug!(tokens = text.len(), ms = ms(start), "scored");
+        Ok(Scored { tokens: text.iter().map(|&id| self.tokenizer.piece(id)).collect(), log_probs })
+    }
+}

@@ -1,0 +1,203 @@
+//! One infill request, start to end: prompt, lengths, condensing, ranking.
+
+use crate::canvas::{Canvas, Frameset};
+use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
+use crate::engine::DiffusionEngine;
+use crate::lengths;
+use crate::noise::{Coordinates, Generator};
+use crate::preset::{Effort, effort};
+use crate::rank::{self, Draft, finish, tokenizer_fault};
+use crate::watch::Watch;
+use lacuna_engine::{CancelToken, EngineError, FrameSink, InfillRequest, Infilled, Start, Stats};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The near surroundings of the hole and the rules of this request.
+pub(crate) struct Job<'r> {
+    pub request: &'r InfillRequest,
+    pub around: Frameset,
+    pub rules: Rules,
+    pub effort: Effort,
+    /// Most tokens that fit into the hole of one canvas.
+    pub hole_max: usize,
+}
+
+/// Milliseconds since `start`.
+pub(crate) fn ms(start: Instant) -> f32 {
+    start.elapsed().as_secs_f32() * 1e3
+}
+
+impl DiffusionEngine {
+    /// Fills or refines one hole by diffusion.
+    pub(crate) fn fill(
+        &mut self,
+        request: &InfillRequest,
+        cancel: &CancelToken,
+        sink: &mut dyn FrameSink,
+    ) -> Result<Infilled, EngineError> {
+        let start = Instant::now();
+        let mut stats = Stats::default();
+        let job = self.prepare(request, &mut stats, cancel)?;
+        stats.encode_ms = ms(start);
+        let mut watch = Watch::new(Arc::clone(&self.tokenizer), sink, start);
+        let drafts = match &request.start {
+            Start::Noise => self.from_noise(&job, &mut stats, &mut watch, cancel)?,
+            Start::Text { text, strength } => {
+                self.from_text(&job, text, *strength, &mut stats, &mut watch, cancel)?
+            }
+        };
+        stats.first_frame_ms = watch.first_frame_ms();
+        stats.denoise_ms = ms(start) - stats.encode_ms;
+        let scoring = Instant::now();
+        let mut candidates = rank::rank(&self.session, &job.around.head, drafts, &job.around.suffix, cancel)?;
+        candidates.truncate(job.effort.candidates);
+        stats.score_ms = ms(scoring);
+        stats.total_ms = ms(start);
+        let best = candidates.first().map_or(0, |c| c.tokens);
+        stats.tokens_per_forward = best as f32 / stats.forwards.max(1) as f32;
+        Ok(Infilled { candidates, stats })
+    }
+
+    /// Reads the prompt into the KV cache and lays out what stands around the hole.
+    fn prepare<'r>(
+        &mut self,
+        request: &'r InfillRequest,
+        stats: &mut Stats,
+        cancel: &CancelToken,
+    ) -> Result<Job<'r>, EngineError> {
+        request.validate(&self.limits)?;
+        let (ids, head) = self.prompt(request.language.as_deref(), &request.context, &request.prefix)?;
+        stats.prompt_tokens = ids.len() + head.len();
+        stats.cached_tokens = self.session.read(&ids, cancel)?;
+        let suffix = self.near_suffix(&request.suffix)?;
+        let around = Frameset { head, suffix, fill: self.abilities.fill, length: self.abilities.canvas_length };
+        let effort = effort(&request.sampling, self.generation.steps_max);
+        let rules = self.rules(effort.steps, request.sampling.seed);
+        let hole_max = around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
+        Ok(Job { request, around, rules, effort, hole_max })
+    }
+
+    /// The sampler's rules with the checkpoint's numbers.
+    pub(crate) fn rules(&self, steps: usize, seed: u64) -> Rules {
+        let generation = &self.generation;
+        Rules {
+            steps_max: steps,
+            t_min: generation.t_min as f32,
+            t_max: generation.t_max as f32,
+            entropy_bound: generation.entropy_bound as f32,
+            stability: generation.stability_threshold,
+            confidence: generation.confidence_threshold as f32,
+            noise: self.abilities.noise,
+            generator: Generator::new(seed),
+            banned: Arc::clone(&self.abilities.banned),
+        }
+    }
+
+    /// As many suffix tokens as a canvas can show; the end of the document is marked where it comes into view.
+    fn near_suffix(&self, suffix: &str) -> Result<Vec<u32>, EngineError> {
+        // A token is rarely longer than 16 bytes; what lies beyond the canvas is not worth tokenising.
+        let mut end = suffix.len().min(self.abilities.canvas_length * 16);
+        while !suffix.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut ids = self.tokenizer.encode(&suffix[..end]).map_err(tokenizer_fault)?;
+        if end == suffix.len() {
+            ids.extend(self.abilities.end_of_document);
+        }
+        ids.truncate(self.abilities.canvas_length);
+        Ok(ids)
+    }
+
+    /// Hole lengths worth denoising, most probable first.
+    fn lengths(&self, job: &Job<'_>, stats: &mut Stats, cancel: &CancelToken) -> Result<Vec<usize>, EngineError> {
+        if let Some(lengths) = job.request.sampling.lengths.as_ref().filter(|lengths| !lengths.is_empty()) {
+            return Ok(lengths.clone());
+        }
+        let count = job.effort.lengths;
+        let Some(blank) = self.abilities.blank else {
+            return Ok(lengths::grid(job.request.kind, job.hole_max, count));
+        };
+        let bucket = self.abilities.length_bucket.min(job.hole_max);
+        let curve = self.blank_curve(job, bucket, blank, cancel)?;
+        stats.forwards += 1;
+        Ok(lengths::from_blanks(&curve, job.hole_max, count))
+    }
+
+    /// p(blank) at each row of an all-noise hole of `bucket` rows, at temperature 1.
+    fn blank_curve(
+        &self,
+        job: &Job<'_>,
+        bucket: usize,
+        blank: u32,
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        let canvas = job.around.canvas(&self.all_noise(job, bucket, u64::MAX), u64::MAX, false);
+        let rows: Vec<usize> = canvas.hole().collect();
+        let step = Step { tokens: &canvas.tokens, batch: 1, soft: None, rows: &rows };
+        let logits = self.session.denoise(&step, cancel)?;
+        let vocabulary = self.session.vocabulary();
+        let probability = |row: &[f32]| {
+            let stats = lacuna_kernels::row_stats(row, 1.0);
+            (row[blank as usize] - stats.log_sum_exp).exp()
+        };
+        Ok(logits.chunks_exact(vocabulary).map(probability).collect())
+    }
+
+    /// A hole of pure noise; where noise is a mask, all of it is the mask.
+    fn all_noise(&self, job: &Job<'_>, length: usize, stream: u64) -> Vec<u32> {
+        let vocabulary = self.session.vocabulary() as u32;
+        let draw = |position| {
+            let at = Coordinates { stream, step: 0, position: position as u64 };
+            job.rules.generator.first_noise(at, job.rules.noise, vocabulary)
+        };
+        (0..length).map(draw).collect()
+    }
+
+    fn from_noise(
+        &mut self,
+        job: &Job<'_>,
+        stats: &mut Stats,
+        watch: &mut Watch<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Draft>, EngineError> {
+        let lengths = self.lengths(job, stats, cancel)?;
+        let (short, long): (Vec<usize>, Vec<usize>) = lengths.iter().partition(|&&n| n <= job.hole_max);
+        let mut drafts = Vec::new();
+        if !short.is_empty() {
+            let canvases = short.len().max(job.effort.candidates);
+            let canvas = |i: usize| {
+                // Past the first round the same lengths come again, sampled instead of argmax.
+                let length = short[i % short.len()];
+                job.around.canvas(&self.all_noise(job, length, i as u64), i as u64, i >= short.len())
+            };
+            let batch = (0..canvases).map(canvas).collect();
+            drafts.extend(self.condense_batch(job, batch, stats, watch, cancel)?);
+        }
+        for length in long {
+            drafts.push(self.fill_in_blocks(job, length, stats, watch, cancel)?);
+        }
+        Ok(drafts)
+    }
+
+    /// Condenses canvases side by side and reads the texts off them.
+    pub(crate) fn condense_batch(
+        &self,
+        job: &Job<'_>,
+        canvases: Vec<Canvas>,
+        stats: &mut Stats,
+        watch: &mut Watch<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Draft>, EngineError> {
+        let mut batch: Vec<Condensing> = canvases.into_iter().map(|c| Condensing::new(c, &job.rules)).collect();
+        stats.canvases += batch.len();
+        stats.forwards +=
+            condense(&self.session, &mut batch, &job.rules, cancel, &mut |batch| watch.after_step(batch))?;
+        batch.iter().map(|condensing| self.draft(job, condensing)).collect()
+    }
+
+    fn draft(&self, job: &Job<'_>, condensing: &Condensing) -> Result<Draft, EngineError> {
+        let (tokens, text) = finish(&self.tokenizer, &self.abilities.special, &condensing.answer(), job.request.kind)?;
+        let entropy_mean = condensing.entropy_mean();
+        Ok(Draft { tokens, text, entropy_mean, steps: condensing.steps, settled: condensing.settled })
+    }
+}

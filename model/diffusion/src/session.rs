@@ -1,0 +1,137 @@
+//! The network with what it has read: one KV cache, re-encoded only past the longest common prefix with a new prompt.
+
+use crate::config::Config;
+use crate::denoise::{Denoiser, Step};
+use crate::kv::KvCache;
+use crate::net::{Canvases, Net};
+use lacuna_engine::{CancelToken, EngineError};
+use lacuna_kernels::{Precision, log_softmax_at};
+
+/// A network and its cache. Every pass runs on the session's own threads.
+#[derive(Debug)]
+pub(crate) struct Session {
+    net: Net,
+    cache: KvCache,
+    /// The tokens that the cache holds.
+    ids: Vec<u32>,
+    pool: rayon::ThreadPool,
+}
+
+impl Session {
+    /// A session whose cache holds at most `positions_max` positions.
+    pub(crate) fn new(net: Net, positions_max: usize, pool: rayon::ThreadPool) -> Self {
+        let cache = KvCache::bounded(net.config(), positions_max.min(net.config().positions_max));
+        Self { net, cache, ids: Vec::new(), pool }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.net.config()
+    }
+
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    pub(crate) fn precision(&self) -> &'static str {
+        match self.net.precision() {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
+    /// Positions held.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Makes the cache hold exactly `ids`; returns how many of them it held already.
+    pub(crate) fn read(&mut self, ids: &[u32], cancel: &CancelToken) -> Result<usize, EngineError> {
+        let common = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
+        self.rollback(common);
+        self.append(&ids[common..], cancel)?;
+        Ok(common)
+    }
+
+    /// Reads `ids` after what the cache holds. When cancelled, the cache holds what it held.
+    pub(crate) fn append(&mut self, ids: &[u32], cancel: &CancelToken) -> Result<(), EngineError> {
+        if !ids.is_empty() {
+            self.pool.install(|| self.net.encode(&mut self.cache, ids, cancel))?;
+            self.ids.extend_from_slice(ids);
+        }
+        Ok(())
+    }
+
+    /// Reads one token and returns the logits `[vocabulary]` of the next one.
+    pub(crate) fn next_logits(&mut self, id: u32, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
+        let logits = self.pool.install(|| {
+            let hidden = self.net.encode(&mut self.cache, &[id], cancel)?;
+            self.net.logits(&hidden)
+        })?;
+        self.ids.push(id);
+        Ok(logits)
+    }
+
+    /// Forgets everything from position `len` on.
+    pub(crate) fn rollback(&mut self, len: usize) {
+        self.cache.truncate(len);
+        self.ids.truncate(len);
+    }
+
+    /// Causal log-probabilities of `sequences` after the cache, all in one batch, nothing written: for each sequence
+    /// ln p of its tokens from `skip` (> 0) on.
+    pub(crate) fn log_probs(
+        &self,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
+        if longest <= skip {
+            return Ok(vec![Vec::new(); sequences.len()]);
+        }
+        // Causal rows never see what follows them, so any token serves as padding. The last token predicts nothing.
+        let width = longest - 1;
+        let ids: Vec<u32> = (sequences.iter())
+            .flat_map(|s| s.iter().copied().chain(std::iter::repeat(0)).take(width))
+            .collect();
+        self.pool.install(|| {
+            let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
+            let size = self.config().hidden_size;
+            let predicts = |(b, s): (usize, &Vec<u32>)| (skip..s.len()).map(move |i| b * width + i - 1);
+            let rows = sequences.iter().enumerate().flat_map(predicts);
+            let states: Vec<f32> = rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
+            let logits = self.net.logits(&states)?;
+            let mut rows = logits.chunks_exact(self.config().vocab_size);
+            let mut log_prob = |&id: &u32| rows.next().map_or(f32::NEG_INFINITY, |row| log_softmax_at(row, id as usize));
+            Ok(sequences.iter().map(|s| s.iter().skip(skip).map(&mut log_prob).collect()).collect())
+        })
+    }
+}
+
+impl Denoiser for Session {
+    fn denoise(&self, step: &Step<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
+        let canvases =
+            Canvases { tokens: step.tokens, batch: step.batch, soft: step.soft, rows: Some(step.rows) };
+        self.pool.install(|| self.net.denoise(&self.cache, &canvases, cancel))
+    }
+
+    fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError> {
+        self.pool.install(|| self.net.soft_embedding(scaled, 1.0))
+    }
+
+    fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+        self.net.embed(ids)
+    }
+
+    fn hidden(&self) -> usize {
+        self.config().hidden_size
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.config().vocab_size
+    }
+}

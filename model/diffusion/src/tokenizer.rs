@@ -1,0 +1,87 @@
+//! Text to tokens and back. User text never becomes a special token, whatever it spells.
+
+use std::borrow::Cow;
+use std::path::Path;
+use tokenizers::Tokenizer as HfTokenizer;
+
+/// A Hugging Face `tokenizer.json`, held to the vocabulary of the model it serves.
+#[derive(Debug)]
+pub(crate) struct Tokenizer {
+    inner: HfTokenizer,
+}
+
+/// Why a tokenizer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenizerError {
+    #[error("{path}: cannot be read as a tokenizer.json: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error(
+        "tokenizer.json has {tokenizer} tokens (highest id {highest}) but config.json says vocab_size {model}: \
+         they belong to different models"
+    )]
+    Vocabulary { tokenizer: usize, highest: u32, model: usize },
+    #[error("config.json names the token {0:?}, which tokenizer.json does not have")]
+    NoSuchToken(String),
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` from a file and holds it against `vocabulary` of the model.
+    pub(crate) fn from_file(path: &Path, vocabulary: usize) -> Result<Self, TokenizerError> {
+        let unreadable = |reason: String| TokenizerError::Unreadable { path: path.display().to_string(), reason };
+        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+        Self::from_bytes(&bytes, &path.display().to_string(), vocabulary)
+    }
+
+    /// The same from memory; `name` is what errors call it.
+    pub(crate) fn from_bytes(bytes: &[u8], name: &str, vocabulary: usize) -> Result<Self, TokenizerError> {
+        let unreadable = |reason: String| TokenizerError::Unreadable { path: name.to_owned(), reason };
+        let mut inner = HfTokenizer::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
+        inner.set_encode_special_tokens(true);
+        // A file may carry its own padding or truncation; a prompt must never be cut or padded silently.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
+        let highest = inner.get_vocab(true).values().copied().max().unwrap_or(0);
+        let tokens = inner.get_vocab_size(true);
+        if tokens == 0 || highest as usize >= vocabulary {
+            return Err(TokenizerError::Vocabulary { tokenizer: tokens, highest, model: vocabulary });
+        }
+        Ok(Self { inner })
+    }
+
+    /// Token ids of user text. No special token is added or recognised. CRLF and lone CR are read as LF: models see one
+    /// line ending, and whoever splices an answer gives it the document's own.
+    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, tokenizers::Error> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let text = if text.contains('\r') {
+            Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+        } else {
+            Cow::Borrowed(text)
+        };
+        Ok(self.inner.encode_fast(text.as_ref(), false)?.get_ids().to_vec())
+    }
+
+    /// Text of tokens; special tokens vanish, broken UTF-8 becomes U+FFFD.
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, tokenizers::Error> {
+        self.inner.decode(ids, true)
+    }
+
+    /// Text of one token for display.
+    pub(crate) fn piece(&self, id: u32) -> String {
+        self.inner.decode(&[id], false).unwrap_or_default()
+    }
+
+    /// The id of a token that the model's files name.
+    pub(crate) fn id_of(&self, token: &str) -> Result<u32, TokenizerError> {
+        self.inner.token_to_id(token).ok_or_else(|| TokenizerError::NoSuchToken(token.to_owned()))
+    }
+
+    /// Ids of the special tokens, ascending: never part of a candidate.
+    pub(crate) fn special_ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> =
+            self.inner.get_added_tokens_decoder().iter().filter(|(_, t)| t.special).map(|(&id, _)| id).collect();
+        ids.sort_unstable();
+        ids
+    }
+}

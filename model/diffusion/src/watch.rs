@@ -1,0 +1,63 @@
+//! Turns the batch after each step into frames for whoever watches.
+
+use crate::denoise::Condensing;
+use crate::infill::ms;
+use crate::tokenizer::Tokenizer;
+use lacuna_engine::{Cell, CellState, Frame, FrameSink};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Sends frames of the leading canvas and notes when the first one was ready.
+pub(crate) struct Watch<'a> {
+    tokenizer: Arc<Tokenizer>,
+    sink: &'a mut dyn FrameSink,
+    start: Instant,
+    first_frame_ms: Option<f32>,
+    shown: usize,
+    block: usize,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(tokenizer: Arc<Tokenizer>, sink: &'a mut dyn FrameSink, start: Instant) -> Self {
+        Self { tokenizer, sink, start, first_frame_ms: None, shown: 0, block: 0 }
+    }
+
+    /// Called after every denoising step; a leading canvas that has come to rest sends no more frames.
+    pub(crate) fn after_step(&mut self, batch: &[Condensing]) {
+        if let Some(leading) = batch.first()
+            && leading.steps != self.shown
+            && self.sink.wants_frames()
+        {
+            self.shown = leading.steps;
+            let frame = self.frame(leading);
+            self.sink.frame(frame);
+        }
+        self.first_frame_ms.get_or_insert_with(|| ms(self.start));
+    }
+
+    /// The following steps belong to the next block.
+    pub(crate) fn next_block(&mut self) {
+        self.block += 1;
+        self.shown = 0;
+    }
+
+    /// Milliseconds from the start of the request to the first frame.
+    pub(crate) fn first_frame_ms(&self) -> f32 {
+        self.first_frame_ms.unwrap_or(0.0)
+    }
+
+    fn frame(&self, leading: &Condensing) -> Frame {
+        let cell = |(row, id): (usize, u32)| Cell {
+            text: self.tokenizer.piece(id),
+            state: if leading.accepted[row] { CellState::Accepted } else { CellState::Noise },
+            entropy: leading.entropy[row],
+        };
+        Frame {
+            canvas: 0,
+            block: self.block,
+            step: leading.steps,
+            steps_max: leading.steps_max,
+            cells: leading.answer().into_iter().enumerate().map(cell).collect(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Weights by name, from safetensors in a directory (memory-mapped) or in the binary, with every lie of a header caught.
+
+use crate::error::LoadError;
+use crate::safetensors_header::{Entry, read_header};
+use half::{bf16, f16};
+use memmap2::Mmap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Where a model's files are.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// A Hugging Face directory: `config.json`, `generation_config.json` (optional), `model.safetensors` or
+    /// `model.safetensors.index.json` with its shards.
+    Dir(PathBuf),
+    /// The same files in memory.
+    Embedded {
+        /// `config.json`.
+        config: &'static [u8],
+        /// `generation_config.json`.
+        generation_config: Option<&'static [u8]>,
+        /// `model.safetensors`.
+        weights: &'static [u8],
+    },
+}
+
+impl ModelSource {
+    /// What messages call it: the directory, or `built-in`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Dir(path) => path.display().to_string(),
+            Self::Embedded { .. } => "built-in".to_owned(),
+        }
+    }
+
+    /// `config.json`.
+    ///
+    /// # Errors
+    /// [`LoadError::File`].
+    pub fn config(&self) -> Result<Vec<u8>, LoadError> {
+        match self {
+            Self::Dir(dir) => read(&dir.join("config.json")),
+            Self::Embedded { config, .. } => Ok(config.to_vec()),
+        }
+    }
+
+    /// `generation_config.json`, where there is one.
+    ///
+    /// # Errors
+    /// [`LoadError::File`].
+    pub fn generation_config(&self) -> Result<Option<Vec<u8>>, LoadError> {
+        match self {
+            Self::Dir(dir) => {
+                let path = dir.join("generation_config.json");
+                if path.exists() { read(&path).map(Some) } else { Ok(None) }
+            }
+            Self::Embedded { generation_config, .. } => Ok(generation_config.map(<[u8]>::to_vec)),
+        }
+    }
+}
+
+enum Bytes {
+    Mapped(Mmap),
+    Static(&'static [u8]),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Static(bytes) => bytes,
+        }
+    }
+}
+
+/// All tensors of a model, not yet converted.
+pub struct Weights {
+    shards: Vec<Bytes>,
+    entries: HashMap<String, (usize, Entry)>,
+}
+
+impl Weights {
+    /// Opens the files of `source` and checks their headers; reads no weight yet.
+    ///
+    /// # Errors
+    /// [`LoadError::File`], [`LoadError::Json`], [`LoadError::Damaged`].
+    pub fn open(source: &ModelSource) -> Result<Self, LoadError> {
+        let mut weights = Self { shards: Vec::new(), entries: HashMap::new() };
+        match source {
+            ModelSource::Embedded { weights: bytes, .. } => {
+                weights.add("model.safetensors", Bytes::Static(bytes))?;
+            }
+            ModelSource::Dir(dir) => {
+                for shard in shard_names(dir)? {
+                    let path = dir.join(&shard);
+                    weights.add(&path.display().to_string(), map(&path)?)?;
+                }
+            }
+        }
+        Ok(weights)
+    }
+
+    fn add(&mut self, file: &str, bytes: Bytes) -> Result<(), LoadError> {
+        for (name, entry) in read_header(file, bytes.get())?.entries {
+            if self.entries.insert(name.clone(), (self.shards.len(), entry)).is_some() {
+                return Err(LoadError::Damaged {
+                    file: file.to_owned(),
+                    reason: format!("tensor {name} stands in an earlier shard too"),
+                });
+            }
+        }
+        self.shards.push(bytes);
+        Ok(())
+    }
+
+    /// Whether a tensor of that name exists.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// A tensor as f32, row-major, of exactly `shape`.
+    ///
+    /// # Errors
+    /// [`LoadError::MissingTensor`], [`LoadError::Shape`], [`LoadError::Dtype`], [`LoadError::NotFinite`].
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+        let (shard, entry) = self.entries.get(name).ok_or_else(|| LoadError::MissingTensor {
+            name: name.to_owned(),
+            expected: shape.to_vec(),
+        })?;
+        if entry.shape != shape {
+            return Err(LoadError::Shape {
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+                found: entry.shape.clone(),
+            });
+        }
+        let bytes = self.shards[*shard].get().get(entry.range.clone()).unwrap_or_default();
+        let values = match entry.dtype.as_str() {
+            "F32" => convert(bytes, f32::from_le_bytes),
+            "F16" => convert(bytes, |two| f16::from_le_bytes(two).to_f32()),
+            "BF16" => convert(bytes, |two| bf16::from_le_bytes(two).to_f32()),
+            other => return Err(LoadError::Dtype { name: name.to_owned(), found: other.to_owned() }),
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(LoadError::NotFinite { name: name.to_owned(), index, value: values[index] }),
+        }
+    }
+}
+
+fn convert<const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|&chunk| element(chunk)).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|error| file_error(path, &error))
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> LoadError {
+    LoadError::File { path: path.to_path_buf(), reason: error.to_string() }
+}
+
+fn map(path: &Path) -> Result<Bytes, LoadError> {
+    let file = File::open(path).map_err(|error| file_error(path, &error))?;
+    // SAFETY: the map is read-only and private to this process. Another process that truncates the file while it is
+    // mapped could make reads fault; model files are replaced by rename, never edited in place, and every weight is
+    // copied out of the map at load time, so the window is the load itself.
+    #[expect(unsafe_code, reason = "memory-mapping is the one unsafe call outside the kernels")]
+    let map = unsafe { Mmap::map(&file) };
+    map.map(Bytes::Mapped).map_err(|error| file_error(path, &error))
+}
+
+/// The shards in the order of the index's names, or the single file.
+fn shard_names(dir: &Path) -> Result<Vec<String>, LoadError> {
+    let index = dir.join("model.safetensors.index.json");
+    if !index.exists() {
+        return Ok(vec!["model.safetensors".to_owned()]);
+    }
+    let fault = |reason: String| LoadError::Json { file: index.display().to_string(), reason };
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let parsed: Index =
+        serde_json::from_slice(&read(&index)?).map_err(|error| fault(error.to_string()))?;
+    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    if let Some(name) = names.iter().find(|name| !is_plain_file_name(name)) {
+        return Err(fault(format!("weight_map: expected file names in the same directory, found {name:?}")));
+    }
+    Ok(names)
+}
+
+/// Whether a name stays in its directory: no separators, no `..`, no drive letters.
+fn is_plain_file_name(name: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(safe)
+}
