@@ -4,7 +4,7 @@
 //! [`crate::tile`]. bf16 activations are rounded once, up front. Twin: `tests/matmul.rs`, in f64.
 
 use crate::isa::Isa;
-use crate::pack::{self, Line, PANEL, PackedWeight, Panels};
+use crate::pack::{self, LINE, Line, PANEL, PackedWeight, Panels};
 use crate::parallel::{self, SharedMut};
 use crate::scratch::Scratch;
 use crate::simd::{Op, Simd};
@@ -100,20 +100,19 @@ struct Round<'a> {
 impl Op for Round<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let (pairs, last) = self.from.as_chunks::<2>();
-        for (to, [even, odd]) in self.to.iter_mut().zip(pairs) {
-            *to = Pair(bf16_bits(*even) >> 16 | bf16_bits(*odd) & 0xffff_0000);
+    fn run<S: Simd>(self, simd: S) {
+        let (lines, rest) = self.from.as_chunks::<{ 2 * LINE }>();
+        let (to, to_rest) = self.to.split_at_mut(lines.len() * LINE);
+        for (floats, to) in lines.iter().zip(to.chunks_exact_mut(LINE)) {
+            // SAFETY: `to` has sixteen places.
+            unsafe { pack::round_line(simd, floats, to.as_mut_ptr()) };
         }
-        if let ([even], Some(to)) = (last, self.to.last_mut()) {
-            *to = Pair(bf16_bits(*even) >> 16);
+        let (pairs, last) = rest.as_chunks::<2>();
+        for (to, [even, odd]) in to_rest.iter_mut().zip(pairs) {
+            *to = pack::round_pair(*even, *odd);
+        }
+        if let ([even], Some(to)) = (last, to_rest.last_mut()) {
+            *to = pack::round_pair(*even, 0.0);
         }
     }
-}
-
-/// `x` rounded to bf16 (to nearest, ties to even) in the high half of the word; the low half is rubbish. NaN stays NaN.
-#[inline(always)]
-fn bf16_bits(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if x.is_nan() { bits | 0x0040_0000 } else { bits + 0x7fff + (bits >> 16 & 1) }
 }

@@ -7,6 +7,7 @@
 use half::{bf16, f16};
 
 use crate::isa::Isa;
+use crate::simd::Simd;
 use crate::tile::Pair;
 
 /// Outputs in a panel.
@@ -199,4 +200,27 @@ fn lines<E>(panels: usize, depth: usize, at: impl Fn(usize, usize, usize) -> E) 
 
 fn pair(even: f32, odd: f32) -> Pair {
     Pair(u32::from(bf16::from_f32(even).to_bits()) | u32::from(bf16::from_f32(odd).to_bits()) << 16)
+}
+
+/// Two activations rounded to bf16 (to nearest, ties to even). NaN stays NaN.
+#[inline(always)]
+pub(crate) fn round_pair(even: f32, odd: f32) -> Pair {
+    Pair(bf16_bits(even) >> 16 | bf16_bits(odd) & 0xffff_0000)
+}
+
+/// Thirty-two activations rounded to sixteen pairs.
+///
+/// # Safety
+/// Sixteen pairs are writable at `to`.
+#[inline(always)]
+pub(crate) unsafe fn round_line<S: Simd>(simd: S, floats: &[f32; 2 * LINE], to: *mut Pair) {
+    // SAFETY: the caller's promise; `Pair` is a transparent u32.
+    unsafe { simd.round_pairs(floats, to.cast()) };
+}
+
+/// `x` rounded to bf16 in the high half of the word; the low half is rubbish.
+#[inline(always)]
+fn bf16_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    if x.is_nan() { bits | 0x0040_0000 } else { bits + 0x7fff + (bits >> 16 & 1) }
 }

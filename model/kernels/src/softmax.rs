@@ -104,7 +104,9 @@ impl Op for Stats<'_> {
             first_equal(simd, self.logits, top)
         };
         let (max, log) = (top * self.inverse, sum.ln());
-        RowStats { argmax, max, log_sum_exp: max + log, entropy: (log - weighted / sum).max(0.0) }
+        // Rounding may leave it a hair below zero; a NaN must stay one, which `f32::max` would not do.
+        let entropy = log - weighted / sum;
+        RowStats { argmax, max, log_sum_exp: max + log, entropy: if entropy < 0.0 { 0.0 } else { entropy } }
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::ops::Range;
 
 use common::{assert_close, assert_same_bits, each_isa, in_pools, numbers, scaled};
-use lacuna_kernels::{AttentionArgs, Span, attention};
+use lacuna_kernels::{AttentionArgs, Isa, Precision, Span, attention_in};
 
 /// A problem that owns its numbers.
 #[derive(Clone)]
@@ -46,6 +46,10 @@ impl Problem {
     }
 
     fn solve(&self) -> Vec<f32> {
+        self.solve_in(Precision::F32)
+    }
+
+    fn solve_in(&self, precision: Precision) -> Vec<f32> {
         let args = AttentionArgs {
             q: &self.q,
             k: &self.k,
@@ -60,7 +64,7 @@ impl Problem {
             span: self.span,
         };
         let mut out = vec![f32::NAN; self.q.len()];
-        attention(args, &mut out);
+        attention_in(args, precision, &mut out);
         out
     }
 
@@ -113,6 +117,10 @@ impl Problem {
     }
 }
 
+fn each_isa_and_precision(mut body: impl FnMut(Isa, Precision)) {
+    each_isa(|isa| [Precision::F32, Precision::Bf16].into_iter().for_each(|precision| body(isa, precision)));
+}
+
 const SPANS: [Span; 8] = [
     Span::Causal { window: None },
     Span::Causal { window: Some(1) },
@@ -143,6 +151,8 @@ fn every_path_matches_the_twin() {
             each_isa(|isa| {
                 let what = format!("{sizes:?} {heads:?} {span:?} {}", isa.name());
                 assert_close(&problem.solve(), &want, 2e-5, &what);
+                // bf16 keeps 8 bits: scores up to about 10 and values up to 1 are off by a few of the last.
+                assert_close(&problem.solve_in(Precision::Bf16), &want, 6e-2, &what);
             });
         }
     }
@@ -154,8 +164,8 @@ fn a_sequence_has_the_same_bits_in_any_batch_and_any_pool() {
         [Span::Canvas { window: Some(300) }, Span::Canvas { window: None }, Span::Causal { window: None }]
     {
         let all = Problem::new((5, 64, 333), (4, 2, 64), span);
-        each_isa(|isa| {
-            let want = all.solve();
+        each_isa_and_precision(|isa, precision| {
+            let want = all.solve_in(precision);
             for which in [0, 3] {
                 let (query, key) = (64 * 4 * 64, 64 * 2 * 64);
                 let mut one = all.clone();
@@ -163,9 +173,13 @@ fn a_sequence_has_the_same_bits_in_any_batch_and_any_pool() {
                 one.q = all.q[which * query..][..query].to_vec();
                 one.k = all.k[which * key..][..key].to_vec();
                 one.v = all.v[which * key..][..key].to_vec();
-                assert_same_bits(&one.solve(), &want[which * query..][..query], "one of the batch");
+                assert_same_bits(
+                    &one.solve_in(precision),
+                    &want[which * query..][..query],
+                    "one of the batch",
+                );
             }
-            for pooled in in_pools(|| isa.with(|| all.solve())) {
+            for pooled in in_pools(|| isa.with(|| all.solve_in(precision))) {
                 assert_same_bits(&pooled, &want, "another pool");
             }
         });
@@ -176,8 +190,8 @@ fn a_sequence_has_the_same_bits_in_any_batch_and_any_pool() {
 fn causal_rows_do_not_depend_on_where_the_cache_ends() {
     for window in [None, Some(50)] {
         let whole = Problem::new((1, 150, 0), (4, 2, 32), Span::Causal { window });
-        each_isa(|_| {
-            let want = whole.solve();
+        each_isa_and_precision(|_, precision| {
+            let want = whole.solve_in(precision);
             for cut in [1, 64, 100, 149] {
                 let (query, key) = (cut * 4 * 32, cut * 2 * 32);
                 let mut rest = whole.clone();
@@ -185,10 +199,25 @@ fn causal_rows_do_not_depend_on_where_the_cache_ends() {
                 rest.q = whole.q[query..].to_vec();
                 (rest.prefix_k, rest.k) = (whole.k[..key].to_vec(), whole.k[key..].to_vec());
                 (rest.prefix_v, rest.v) = (whole.v[..key].to_vec(), whole.v[key..].to_vec());
-                assert_same_bits(&rest.solve(), &want[query..], "a longer cache");
+                assert_same_bits(&rest.solve_in(precision), &want[query..], "a longer cache");
             }
         });
     }
+}
+
+#[test]
+fn bf16_is_exact_where_nothing_is_rounded() {
+    // One-hot keys with a large scale pick single values, which bf16 holds exactly.
+    let mut problem = Problem::new((2, 8, 24), (4, 2, 32), Span::Canvas { window: None });
+    let one_hot = |i: usize| if i / 64 % 32 == i % 32 { 1.0 } else { 0.0 };
+    problem.prefix_k = (0..24 * 64).map(one_hot).collect();
+    problem.k = (0..2 * 8 * 64).map(|i| one_hot(i % (8 * 64) + 24 * 64)).collect();
+    problem.q = (0..problem.q.len()).map(|i| if i / 32 % 29 == i % 32 { 300.0 } else { 0.0 }).collect();
+    for v in [&mut problem.v, &mut problem.prefix_v] {
+        v.iter_mut().for_each(|x| *x = (*x * 64.0).round() / 64.0);
+    }
+    let want = problem.twin();
+    each_isa(|isa| assert_close(&problem.solve_in(Precision::Bf16), &want, 1e-6, isa.name()));
 }
 
 #[test]

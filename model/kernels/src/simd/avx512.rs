@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Simd;
+use crate::pack;
 use crate::tile::{self, Element, Tiles};
 
 /// The token of AVX-512 F, BW, DQ, VL and FMA, with BF16 if the parameter says so.
@@ -162,6 +163,24 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             }
         } else {
             self.fma(odd(a), odd(b), self.fma(even(a), even(b), acc))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round_pairs(self, floats: &[f32; 32], to: *mut u32) {
+        if BF16 {
+            // SAFETY: see the impl; `BF16` says the instruction is there; sixteen words are writable.
+            unsafe {
+                let (low, high) =
+                    (_mm512_loadu_ps(floats.as_ptr()), _mm512_loadu_ps(floats.as_ptr().add(16)));
+                let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_si512(to.cast(), pairs);
+            }
+        } else {
+            for i in 0..16 {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(i) = pack::round_pair(floats[2 * i], floats[2 * i + 1]).0 };
+            }
         }
     }
 

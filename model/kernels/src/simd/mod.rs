@@ -16,6 +16,7 @@ pub(crate) use self::avx2::Avx2;
 pub(crate) use self::avx512::Avx512;
 pub(crate) use self::portable::Portable;
 use crate::math;
+use crate::pack;
 use crate::tile::{Element, Tiles};
 
 #[cfg(target_endian = "big")]
@@ -87,6 +88,17 @@ pub(crate) trait Simd: Copy {
     fn splat_pair(self, pair: u32) -> Self::P;
     /// `acc + a.even · b.even + a.odd · b.odd` in each lane.
     fn dot_pairs(self, acc: Self::V, a: Self::P, b: Self::P) -> Self::V;
+
+    /// Thirty-two floats rounded to bf16 (to nearest, ties to even), as sixteen pairs. NaN stays NaN.
+    /// # Safety
+    /// Sixteen words are writable at `to`.
+    #[inline(always)]
+    unsafe fn round_pairs(self, floats: &[f32; 32], to: *mut u32) {
+        for i in 0..16 {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(i) = pack::round_pair(floats[2 * i], floats[2 * i + 1]).0 };
+        }
+    }
 
     /// Runs a block product with this instruction set's register tile.
     /// # Safety
