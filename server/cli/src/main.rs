@@ -1,2 +1,60 @@
-//! The `lacuna` command.
-fn main() {}
+//! The `lacuna` command: fill, refine, eval, doctor, bench and replay.
+//!
+//! Invariants: nothing here knows candle or LSP; the engine is met in `engine.rs` only, standard output is written in
+//! `output.rs` only, and no log line ever holds code.
+
+mod args;
+mod commands;
+mod engine;
+mod failure;
+mod hole;
+mod interrupt;
+mod job;
+mod location;
+mod output;
+mod rank;
+mod report;
+mod source;
+mod view;
+
+use args::{Cli, usage_line};
+use clap::{CommandFactory, Parser};
+use commands::Context;
+use failure::Failure;
+use interrupt::Interrupt;
+use output::{Output, complain};
+use std::io;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    start_log();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                complain(&failure.to_string());
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return Err(Failure::input(usage_line(&error))),
+        // --help and --version.
+        Err(error) => return Ok(error.print()?),
+    };
+    let Some(command) = cli.command else { return Ok(Cli::command().print_help()?) };
+    let mut context = Context { output: Output::stdout(), interrupt: Interrupt::install() };
+    commands::run(command, &mut context)?;
+    context.output.flush()
+}
+
+/// Logs go to standard error, are off by default, and follow `LACUNA_LOG` (`debug`, `lacuna_diffusion=trace`, …).
+fn start_log() {
+    let filter = EnvFilter::try_from_env("LACUNA_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}

@@ -1,0 +1,381 @@
+//! The command line: what can be asked, with the defaults a person would want.
+
+use crate::failure::Failure;
+use crate::location::{self, LineRange, Location, Place};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lacuna_engine::{Method, Preset, Sampling};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lacuna fill src/lib.rs              fill the todo!(), ..., pass, ‹› or empty body in the file
+  lacuna fill src/lib.rs:12:9 -i      fill at line 12, column 9, and write the file";
+
+/// Fills a hole in a source file with a text-diffusion model that runs on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "lacuna", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do; without it a short help is printed.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fill a hole: a marker, a position or a range
+    Fill(Fill),
+    /// Let the model correct lines that are there
+    Refine(Refine),
+    /// Measure fills against known answers
+    Eval(Eval),
+    /// Say what model, machine and grammars there are, and test them for two seconds
+    Doctor(Doctor),
+    /// Measure the engine against its own controls
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Recompute recorded tensors with this engine, for parity checks
+    Replay(Replay),
+}
+
+/// `lacuna fill`.
+#[derive(Debug, Args)]
+#[command(after_help = "Without a position the hole is a marker in the file: todo!(), unimplemented!(), \
+    raise NotImplementedError, ..., pass, ‹› or an empty body.\n\
+    Piped, the text of the hole is printed; --diff and --json print more.\n\
+    Exit codes: 0 filled, 1 no usable candidate, 2 bad input, 130 interrupted.")]
+pub struct Fill {
+    /// FILE, FILE:LINE or FILE:LINE:COLUMN, counted from 1; - reads standard input
+    #[arg(value_name = "FILE[:LINE[:COLUMN]]", value_parser = location::parse_location)]
+    pub location: Location,
+    /// End of the range to replace, not included
+    #[arg(long, value_name = "LINE:COLUMN", value_parser = location::parse_place)]
+    pub to: Option<Place>,
+    /// Fill the N-th marker of the file
+    #[arg(long, value_name = "N", conflicts_with = "to")]
+    pub marker: Option<usize>,
+    /// What fill and refine share.
+    #[command(flatten)]
+    pub edit: EditArgs,
+}
+
+/// `lacuna refine`.
+#[derive(Debug, Args)]
+pub struct Refine {
+    /// FILE:A-B, the lines to correct, counted from 1 and both included
+    #[arg(value_name = "FILE:A-B", value_parser = location::parse_line_range)]
+    pub lines: LineRange,
+    /// How much of the text is given up first: 0 keeps it, 1 forgets it
+    #[arg(long, value_name = "0..1", default_value_t = 0.5)]
+    pub strength: f32,
+    /// What fill and refine share.
+    #[command(flatten)]
+    pub edit: EditArgs,
+}
+
+/// Everything that is the same for fill and refine.
+#[derive(Debug, Args)]
+pub struct EditArgs {
+    /// Write the file (atomically) instead of only showing the change
+    #[arg(short, long)]
+    pub in_place: bool,
+    /// Use the N-th candidate of the list instead of the first
+    #[arg(long, value_name = "N")]
+    pub pick: Option<usize>,
+    /// Print the change as a unified diff
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Print everything as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Say on standard error what it cost, also when piped
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Language of the file, such as rust or python, where its name does not tell
+    #[arg(long, value_name = "ID")]
+    pub language: Option<String>,
+    /// How to sample.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// How to sample.
+#[derive(Debug, Default, Args)]
+pub struct SamplingArgs {
+    /// Candidates to offer
+    #[arg(long, value_name = "N")]
+    pub candidates: Option<usize>,
+    /// Most denoising steps
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Quality against time
+    #[arg(long, value_enum, default_value_t)]
+    pub preset: PresetArg,
+    /// Seed of the noise: same seed, same answer
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl SamplingArgs {
+    /// The request's part of it.
+    ///
+    /// # Errors
+    /// A count of zero.
+    pub fn sampling(&self) -> Result<Sampling, Failure> {
+        Ok(Sampling {
+            preset: self.preset.into(),
+            steps: at_least_one("--steps", self.steps)?,
+            candidates: at_least_one("--candidates", self.candidates)?,
+            seed: self.seed,
+            lengths: None,
+        })
+    }
+}
+
+/// `--preset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PresetArg {
+    /// Few steps: for ghost text while typing.
+    Fast,
+    /// The default.
+    #[default]
+    Balanced,
+    /// More lengths and steps: for a person who waits.
+    Thorough,
+}
+
+impl From<PresetArg> for Preset {
+    fn from(preset: PresetArg) -> Self {
+        match preset {
+            PresetArg::Fast => Self::Fast,
+            PresetArg::Balanced => Self::Balanced,
+            PresetArg::Thorough => Self::Thorough,
+        }
+    }
+}
+
+/// Which model to load, and with how many threads.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ModelArgs {
+    /// Model directory in Hugging Face layout, instead of the built-in model
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Worker threads, instead of one a core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Precision of the matrix work
+    #[arg(long, value_enum, default_value_t)]
+    pub precision: PrecisionArg,
+}
+
+/// `--precision`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// The fastest this machine does well.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// `lacuna eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "Each line of CASES.jsonl: task_id, prompt, suffix, canonical_solution (as in \
+    HumanEval-Infilling), optionally language and kind (line, span, lines or body).")]
+pub struct Eval {
+    /// Cases, one JSON object a line
+    #[arg(value_name = "CASES.jsonl")]
+    pub cases: PathBuf,
+    /// Only the first N cases
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Diffusion, or one of its controls on the same weights
+    #[arg(long, value_enum, default_value_t)]
+    pub method: MethodArg,
+    /// Write every case's answer to this file, one JSON object a line
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub predictions: Option<PathBuf>,
+    /// How to sample.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// `--method`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    /// Denoise with both sides in view.
+    #[default]
+    Diffusion,
+    /// Left to right from the prefix alone.
+    Causal,
+    /// Left to right from a fill-in-the-middle prompt.
+    CausalFim,
+}
+
+impl From<MethodArg> for Method {
+    fn from(method: MethodArg) -> Self {
+        match method {
+            MethodArg::Diffusion => Self::Diffusion,
+            MethodArg::Causal => Self::Causal,
+            MethodArg::CausalFim => Self::CausalFim,
+        }
+    }
+}
+
+/// `lacuna doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print the report as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// `lacuna bench`.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Diffusion against autoregressive decoding with the same weights: time and exact match, side by side
+    Generate(BenchGenerate),
+    /// The time of one denoising step
+    Step(BenchStep),
+}
+
+/// `lacuna bench step`.
+#[derive(Debug, Args)]
+pub struct BenchStep {
+    /// Canvas length in tokens
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub canvas: usize,
+    /// Cached prompt tokens
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub prefix: usize,
+    /// Canvases side by side
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// Steps timed
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub repeats: usize,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// `lacuna bench generate`.
+#[derive(Debug, Args)]
+pub struct BenchGenerate {
+    /// Tokens of the hole and of the continuation
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub tokens: usize,
+    /// Cases as for eval, instead of the built-in ones
+    #[arg(long, value_name = "CASES.jsonl")]
+    pub cases: Option<PathBuf>,
+    /// Only the first N cases
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How to sample.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// `lacuna replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Model directory in Hugging Face layout
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Recorded inputs
+    #[arg(long, value_name = "IN.safetensors")]
+    pub replay: PathBuf,
+    /// Where to write the recomputed tensors
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
+
+/// A count from the command line that must not be zero.
+///
+/// # Errors
+/// Zero, named by its flag.
+pub fn at_least_one(flag: &str, value: Option<usize>) -> Result<Option<usize>, Failure> {
+    match value {
+        Some(0) => Err(Failure::input(format!("{flag} must be at least 1, found 0"))),
+        other => Ok(other),
+    }
+}
+
+/// clap's several lines of complaint as our one.
+pub fn usage_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines = rendered.lines().take_while(|line| !line.trim().is_empty());
+    let joined = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    format!("{} (try --help)", joined.strip_prefix("error: ").unwrap_or(&joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_need_no_reading() {
+        let Some(Command::Fill(fill)) = parse("lacuna fill a.rs").unwrap().command else { panic!() };
+        assert_eq!(fill.edit.sampling.sampling().unwrap(), Sampling::default());
+        assert!(!fill.edit.in_place && fill.edit.model.model.is_none());
+        let Some(Command::Refine(refine)) = parse("lacuna refine a.rs:1-2").unwrap().command else {
+            panic!()
+        };
+        assert!((refine.strength - 0.5).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn zero_steps_and_candidates_are_refused_by_name() {
+        let Some(Command::Fill(fill)) = parse("lacuna fill a.rs --steps 0").unwrap().command else {
+            panic!()
+        };
+        let error = fill.edit.sampling.sampling().unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.exit_code()),
+            ("--steps must be at least 1, found 0", 2)
+        );
+    }
+
+    #[test]
+    fn usage_errors_fit_on_one_line() {
+        let line = usage_line(&parse("lacuna refine a.rs").unwrap_err());
+        assert!(line.contains("FILE:A-B") && !line.contains('\n'), "{line}");
+        let line = usage_line(&parse("lacuna fill").unwrap_err());
+        assert!(line.contains("FILE[:LINE[:COLUMN]]") && !line.contains('\n'), "{line}");
+        let line = usage_line(&parse("lacuna fill a.rs --nonsense").unwrap_err());
+        assert_eq!(line, "unexpected argument '--nonsense' found (try --help)");
+    }
+}

@@ -1,0 +1,4 @@
+//! `lacuna bench`: the engine against its own controls, and its smallest unit of work.
+
+pub mod generate;
+pub mod step;

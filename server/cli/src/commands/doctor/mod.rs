@@ -1,0 +1,139 @@
+//! `lacuna doctor`: what model, machine and grammars there are, and two seconds of real fills.
+
+mod machine;
+mod selftest;
+
+use super::Context;
+use crate::args::Doctor;
+use crate::engine;
+use crate::failure::Failure;
+use crate::output::{Output, Tone};
+use lacuna_engine::{Engine, ModelInfo, NoiseInfo};
+use lacuna_text::Language;
+use machine::{Machine, Memory};
+use selftest::SelfTest;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    version: &'static str,
+    model: ModelInfo,
+    /// From the command line to a loaded model.
+    load_ms: f64,
+    machine: Machine,
+    /// After the self-test.
+    memory: Memory,
+    /// Language ids with a grammar.
+    grammars: Vec<&'static str>,
+    /// Editors found on PATH.
+    editors: Vec<&'static str>,
+    self_test: SelfTest,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A model that cannot be used, a self-test that fails, Ctrl-C.
+pub fn run(args: &Doctor, context: &mut Context) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut engine = engine::load(&args.model)?;
+    let load_ms = started.elapsed().as_secs_f64() * 1e3;
+    let working = context.interrupt.working();
+    let self_test = selftest::run(&mut engine, context.interrupt.token())?;
+    drop(working);
+    let grammars = Language::ALL.iter().filter(|language| language.grammar().is_some());
+    let diagnosis = Diagnosis {
+        version: env!("CARGO_PKG_VERSION"),
+        model: engine.info(),
+        load_ms,
+        machine: Machine::this(),
+        memory: Memory::now(),
+        grammars: grammars.map(|language| language.id()).collect(),
+        editors: machine::editors(),
+        self_test,
+    };
+    if args.json { context.output.json(&diagnosis) } else { print(&diagnosis, &mut context.output) }
+}
+
+fn print(diagnosis: &Diagnosis, output: &mut Output) -> Result<(), Failure> {
+    let (model, machine, test) = (&diagnosis.model, &diagnosis.machine, &diagnosis.self_test);
+    let rows = [
+        ("lacuna", diagnosis.version.to_owned()),
+        ("model", describe_model(model)),
+        ("", describe_shape(model)),
+        ("can", describe_abilities(model)),
+        ("device", format!("{} · {} threads of {} cores", model.device, model.threads, machine.cores)),
+        ("processor", describe_processor(machine)),
+        ("memory", describe_memory(&diagnosis.memory)),
+        ("grammars", diagnosis.grammars.join(" ")),
+        ("editors", or_none(&diagnosis.editors.join(" "))),
+        ("loading", format!("{:.0} ms", diagnosis.load_ms)),
+        (
+            "self-test",
+            format!(
+                "{} fills in {:.1} s · p50 {:.0} ms · p95 {:.0} ms · first frame {:.0} ms · {:.0} tokens/s",
+                test.fills,
+                test.seconds,
+                test.p50_ms,
+                test.p95_ms,
+                test.first_frame_ms,
+                test.tokens_per_second
+            ),
+        ),
+    ];
+    for (name, text) in rows {
+        let name = output.paint(Tone::Place, &format!("{name:10}"));
+        output.line(&format!("{name}{text}"))?;
+    }
+    let end = output.paint(Tone::Bright, "all is well");
+    output.line(&end)
+}
+
+fn describe_model(model: &ModelInfo) -> String {
+    let megabytes = model.weight_bytes as f64 / 1e6;
+    let millions = model.parameters as f64 / 1e6;
+    format!("{} · {millions:.1} M parameters · {megabytes:.1} MB in {}", model.source, model.precision)
+}
+
+fn describe_shape(model: &ModelInfo) -> String {
+    let noise = match model.noise {
+        NoiseInfo::Uniform => "uniform".to_owned(),
+        NoiseInfo::Mask { uniform_share } => format!("mask with {:.0} % uniform", uniform_share * 100.0),
+    };
+    format!(
+        "{} layers of {} · vocabulary {} · canvas {} · noise: {noise}",
+        model.layers, model.hidden, model.vocabulary, model.canvas_length
+    )
+}
+
+fn describe_abilities(model: &ModelInfo) -> String {
+    let yes = |flag: bool, what: &str| flag.then(|| what.to_owned());
+    let mut abilities = vec!["infill".to_owned()];
+    abilities.extend(yes(model.blank_token, "choose its own length"));
+    abilities.extend(yes(model.fim, "fill-in-the-middle control"));
+    abilities.extend(yes(model.instruct, "follow instructions"));
+    if !model.languages.is_empty() {
+        abilities.push(format!("knows {}", model.languages.join(" ")));
+    }
+    abilities.join(" · ")
+}
+
+fn describe_processor(machine: &Machine) -> String {
+    let name = machine.processor.as_deref().unwrap_or("unknown");
+    format!("{name} · {} · {}", machine.architecture, or_none(&machine.instructions.join(" ")))
+}
+
+fn describe_memory(memory: &Memory) -> String {
+    let megabytes = |bytes: Option<u64>| {
+        bytes.map_or("unknown".to_owned(), |bytes| format!("{:.0} MB", bytes as f64 / 1e6))
+    };
+    let (now, peak, free) =
+        (megabytes(memory.resident_bytes), megabytes(memory.peak_bytes), megabytes(memory.available_bytes));
+    format!("{now} now, {peak} at most, {free} available")
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "none".to_owned() } else { text.to_owned() }
+}

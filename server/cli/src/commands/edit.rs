@@ -1,0 +1,219 @@
+//! What fill and refine share: from a region to a shown, and perhaps written, change.
+
+use super::Context;
+use crate::args::{EditArgs, at_least_one};
+use crate::engine;
+use crate::failure::Failure;
+use crate::hole::place_of;
+use crate::job::Job;
+use crate::output::{Tone, complain};
+use crate::rank::{Offer, describe_rejections, rank};
+use crate::report::{Entry, Report, Span};
+use crate::source::Source;
+use crate::view::live::Live;
+use crate::view::scene::Scene;
+use crate::view::{diff, summary};
+use lacuna_engine::{Engine, Infilled, NoFrames, Stats};
+use lacuna_text::{Edit, Language, Region, Rejected, Rope};
+
+/// What a program that reads the output gets, unless it asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piped {
+    /// The text of the hole.
+    Hole,
+    /// The unified diff.
+    Diff,
+}
+
+/// One hole of one file.
+pub struct Task {
+    /// The file.
+    pub source: Source,
+    /// What may change.
+    pub region: Region,
+    /// Start from the text that is there, and give up this share of it.
+    pub strength: Option<f32>,
+    /// What is printed when nobody watches.
+    pub piped: Piped,
+}
+
+/// The answer as it is shown.
+struct Answer {
+    job: Job,
+    offers: Vec<Offer>,
+    /// The offer to use; `None` when none can be.
+    chosen: Option<usize>,
+    /// The text with it.
+    text: Rope,
+    diff: String,
+    stats: Stats,
+}
+
+/// Reads the file and settles everything that needs no model.
+///
+/// # Errors
+/// A file that cannot be read, or, with `--in-place`, not be written; numbers out of range.
+pub fn open(file: &str, args: &EditArgs) -> Result<Source, Failure> {
+    args.sampling.sampling()?;
+    at_least_one("--pick", args.pick)?;
+    let source = Source::read(file, args.language.as_deref().map(language).transpose()?)?;
+    if args.in_place {
+        source.check_writable()?;
+    }
+    Ok(source)
+}
+
+/// Fills the hole, shows the change and writes it if asked to.
+///
+/// # Errors
+/// As the command's.
+pub fn run(task: &Task, args: &EditArgs, context: &mut Context) -> Result<(), Failure> {
+    let mut engine = engine::load(&args.model)?;
+    run_with(&mut engine, task, args, context)
+}
+
+fn run_with(
+    engine: &mut dyn Engine,
+    task: &Task,
+    args: &EditArgs,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let answer = answer(engine, task, args, context)?;
+    if let (true, Some(_)) = (args.in_place, answer.chosen) {
+        task.source.replace(&answer.text, &context.interrupt)?;
+    }
+    show(task, args, &answer, context)?;
+    if args.verbose && (args.json || !context.output.is_terminal()) {
+        complain(&summary::cost(&answer.offers, answer.chosen, &answer.stats));
+    }
+    if answer.chosen.is_some() {
+        return Ok(());
+    }
+    // A refined text that the model would keep is an answer, too.
+    let keeps = |offer: &Offer| matches!(offer.outcome, Err(Rejected::Unchanged));
+    if task.strength.is_some() && answer.offers.iter().any(keeps) {
+        complain("nothing to correct: the model keeps the text as it is");
+        return Ok(());
+    }
+    Err(Failure::NoCandidate(describe_rejections(&answer.offers)))
+}
+
+fn answer(
+    engine: &mut dyn Engine,
+    task: &Task,
+    args: &EditArgs,
+    context: &mut Context,
+) -> Result<Answer, Failure> {
+    let snapshot = task.source.document.snapshot();
+    let mut job = Job::new(&snapshot, &task.region, &args.sampling.sampling()?, engine)?;
+    if let Some(strength) = task.strength {
+        job = job.refining(strength);
+    }
+    let Infilled { candidates, stats } = infill(engine, task, args, &job, context)?;
+    let offers = rank(&snapshot, &job.plan, candidates);
+    let chosen = pick(&offers, args.pick)?;
+    let mut text = snapshot.text().clone();
+    if let Some(Ok(spliced)) = chosen.map(|index| &offers[index].outcome) {
+        let edit = Edit::single(spliced.change.clone());
+        edit.apply(&mut text).map_err(|error| Failure::input(error.to_string()))?;
+    }
+    let diff = diff::unified(task.source.shown(), &task.source.text(), &text.to_string());
+    Ok(Answer { job, offers, chosen, text, diff, stats })
+}
+
+/// Runs the engine, watched on a terminal.
+fn infill(
+    engine: &mut dyn Engine,
+    task: &Task,
+    args: &EditArgs,
+    job: &Job,
+    context: &mut Context,
+) -> Result<Infilled, Failure> {
+    let _working = context.interrupt.working();
+    let cancel = context.interrupt.token();
+    if !context.output.is_terminal() || args.json || args.diff {
+        return Ok(engine.infill(&job.request, cancel, &mut NoFrames)?);
+    }
+    let (line, _) = place_of(&task.source.document, task.region.range.start);
+    let mut live = Live::new(&mut context.output, Scene::of(&job.plan, line));
+    Ok(engine.infill(&job.request, cancel, &mut live)?)
+}
+
+/// The offer to use: the first usable one, or the one `--pick` names.
+fn pick(offers: &[Offer], number: Option<usize>) -> Result<Option<usize>, Failure> {
+    let usable = offers.iter().filter(|offer| offer.is_usable()).count();
+    match number {
+        _ if usable == 0 => Ok(None),
+        None => Ok(Some(0)),
+        Some(number) if number <= usable => Ok(Some(number - 1)),
+        Some(number) => Err(Failure::input(format!(
+            "--pick {number} does not exist: there {} {}",
+            if usable == 1 { "is" } else { "are" },
+            summary::counted(usable, "usable candidate")
+        ))),
+    }
+}
+
+fn show(task: &Task, args: &EditArgs, answer: &Answer, context: &mut Context) -> Result<(), Failure> {
+    let output = &mut context.output;
+    if args.json {
+        let snapshot = &*task.source.document;
+        let report = Report {
+            file: &task.source.name,
+            language: snapshot.language().id(),
+            range: Span::of(&answer.job.plan, snapshot),
+            kind: answer.job.plan.kind(),
+            candidates: answer.offers.iter().map(Entry::of).collect(),
+            chosen: answer.chosen,
+            diff: &answer.diff,
+            written: args.in_place && answer.chosen.is_some(),
+            stats: &answer.stats,
+        };
+        output.json(&report)?;
+    } else if output.is_terminal() && !args.diff {
+        show_to_person(task, args, answer, context)?;
+    } else if args.diff || (task.piped == Piped::Diff && !args.in_place) {
+        diff::print(output, &answer.diff)?;
+    } else if let (Some(index), false) = (answer.chosen, args.in_place) {
+        output.line(answer.offers[index].text())?;
+    }
+    context.output.flush()
+}
+
+fn show_to_person(
+    task: &Task,
+    args: &EditArgs,
+    answer: &Answer,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let output = &mut context.output;
+    diff::print(output, &answer.diff)?;
+    if !answer.diff.is_empty() {
+        output.line("")?;
+    }
+    summary::candidates(output, &answer.offers, answer.chosen)?;
+    let cost = summary::cost(&answer.offers, answer.chosen, &answer.stats);
+    let cost = output.paint(Tone::Dim, &cost);
+    output.line(&cost)?;
+    let last = match answer.chosen {
+        Some(_) if args.in_place => format!("{} written", task.source.shown()),
+        Some(_) => "nothing written; -i writes the file, --pick N takes another candidate".to_owned(),
+        None => return Ok(()),
+    };
+    let last = output.paint(Tone::Dim, &last);
+    output.line(&last)
+}
+
+fn language(id: &str) -> Result<Language, Failure> {
+    match Language::from_id(id) {
+        Language::PlainText if !["plaintext", "text"].contains(&id) => {
+            let known: Vec<&str> = Language::ALL.iter().map(|language| language.id()).collect();
+            Err(Failure::input(format!("--language {id} is not known; known are {}", known.join(", "))))
+        }
+        language => Ok(language),
+    }
+}
+
+#[cfg(test)]
+#[path = "edit_tests.rs"]
+mod tests;
