@@ -1,5 +1,7 @@
 //! Tests of the text side: input text in, expected text out. `‸` is a cursor, `«…»` a range.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
+
 mod documents;
 mod edits;
 mod languages;
