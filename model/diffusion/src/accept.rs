@@ -38,7 +38,8 @@ impl StopRule {
 
     /// Takes one step's argmax canvas [C] and entropies [C] (of logits / T); true where the block may end.
     pub fn observe(&mut self, argmax: &[u32], entropy: &[f32]) -> bool {
-        let stable = self.history.len() == self.stability && self.history.iter().all(|before| before == argmax);
+        let stable =
+            self.history.len() == self.stability && self.history.iter().all(|before| before == argmax);
         if self.stability > 0 {
             if self.history.len() == self.stability {
                 self.history.pop_front();

@@ -124,7 +124,11 @@ fn check_architecture(root: &Object<'_>) -> Result<(), LoadError> {
     let names = root.strings("architectures")?;
     if !names.is_empty() && !names.iter().any(|name| name == "DiffusionGemmaForBlockDiffusion") {
         let found = names.join(", ");
-        return Err(root.wrong("architectures", "DiffusionGemmaForBlockDiffusion (the one supported)", &found));
+        return Err(root.wrong(
+            "architectures",
+            "DiffusionGemmaForBlockDiffusion (the one supported)",
+            &found,
+        ));
     }
     root.require("tie_word_embeddings", true)?;
     let text = root.object("text_config")?;
@@ -132,7 +136,11 @@ fn check_architecture(root: &Object<'_>) -> Result<(), LoadError> {
     text.require("attention_bias", false)?;
     text.require("attention_k_eq_v", true)?;
     if text.string("use_bidirectional_attention")?.is_some_and(|mode| mode != "vision") {
-        return Err(text.wrong("use_bidirectional_attention", "null or \"vision\" (a causal encoder)", "\"all\""));
+        return Err(text.wrong(
+            "use_bidirectional_attention",
+            "null or \"vision\" (a causal encoder)",
+            "\"all\"",
+        ));
     }
     Ok(())
 }
@@ -150,9 +158,18 @@ fn layers(text: &Object<'_>, heads: usize) -> Result<Vec<LayerConfig>, LoadError
         }
         if !heads.is_multiple_of(kv_heads) {
             let expected = format!("a divisor of num_attention_heads = {heads}");
-            return Err(text.wrong("num_key_value_heads", &expected, &format!("{kv_heads} in layer {index}")));
+            return Err(text.wrong(
+                "num_key_value_heads",
+                &expected,
+                &format!("{kv_heads} in layer {index}"),
+            ));
         }
-        Ok(LayerConfig { kind, head_dim, kv_heads, rope: if kind == LayerKind::Full { full } else { sliding } })
+        Ok(LayerConfig {
+            kind,
+            head_dim,
+            kv_heads,
+            rope: if kind == LayerKind::Full { full } else { sliding },
+        })
     });
     layers.collect()
 }
@@ -168,9 +185,11 @@ fn layer_kinds(text: &Object<'_>, count: usize) -> Result<Vec<LayerKind>, LoadEr
         None if (index + 1).is_multiple_of(6) => Ok(LayerKind::Full),
         None | Some("sliding_attention") => Ok(LayerKind::Sliding),
         Some("full_attention") => Ok(LayerKind::Full),
-        Some(other) => {
-            Err(text.wrong("layer_types", "\"sliding_attention\" or \"full_attention\"", &format!("{other:?}")))
-        }
+        Some(other) => Err(text.wrong(
+            "layer_types",
+            "\"sliding_attention\" or \"full_attention\"",
+            &format!("{other:?}"),
+        )),
     };
     let mut kinds = (0..count).map(named).collect::<Result<Vec<_>, _>>()?;
     if let Some(last) = kinds.last_mut() {
@@ -211,8 +230,14 @@ impl<'a> Sizes<'a> {
             return Ok(if kind == LayerKind::Full { self.full } else { self.base });
         };
         let Some(layer) = per_layer.optional_object(&index.to_string())? else { return Ok(self.base) };
-        if let Some(key) = layer.keys().find(|key| !matches!(key.as_str(), "head_dim" | "num_key_value_heads")) {
-            return Err(layer.wrong(key, "only head_dim and num_key_value_heads to differ by layer", "this key"));
+        if let Some(key) =
+            layer.keys().find(|key| !matches!(key.as_str(), "head_dim" | "num_key_value_heads"))
+        {
+            return Err(layer.wrong(
+                key,
+                "only head_dim and num_key_value_heads to differ by layer",
+                "this key",
+            ));
         }
         Ok((
             layer.size("head_dim", Some(self.base.0), SIZE_MAX)?,
@@ -301,7 +326,11 @@ impl GenerationConfig {
             t_min: root.number("t_min", Some(default.t_min), 0.0..=1e3)?,
             t_max: root.number("t_max", Some(default.t_max), 1e-6..=1e3)?,
             stability_threshold: root.count("stability_threshold", default.stability_threshold, 1 << 10)?,
-            confidence_threshold: root.number("confidence_threshold", Some(default.confidence_threshold), 0.0..=1e6)?,
+            confidence_threshold: root.number(
+                "confidence_threshold",
+                Some(default.confidence_threshold),
+                0.0..=1e6,
+            )?,
             eos_token_ids: root.tokens("eos_token_id", vocab_size)?,
         };
         if config.t_max < config.t_min {

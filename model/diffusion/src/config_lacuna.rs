@@ -73,7 +73,11 @@ pub struct Lacuna {
 
 impl Lacuna {
     /// Reads the object from the root of `config.json`; token ids are held to `vocab_size`, holes to the canvas.
-    pub(crate) fn read(root: &Object<'_>, vocab_size: usize, canvas_length: usize) -> Result<Self, LoadError> {
+    pub(crate) fn read(
+        root: &Object<'_>,
+        vocab_size: usize,
+        canvas_length: usize,
+    ) -> Result<Self, LoadError> {
         let Some(object) = root.optional_object("lacuna")? else { return Ok(Self::default()) };
         let optional = |key, max| object.count(key, 0, max).map(|n| object.has(key).then_some(n));
         let hole_tokens_max = match object.has("hole_tokens_max") {

@@ -117,13 +117,24 @@ fn numbers_that_do_not_fit_are_named() {
 #[test]
 fn no_value_of_any_key_panics() {
     let hostile = [
-        json!(0), json!(-1), json!(1.5), json!(u64::MAX), json!(1e308), json!("x"), json!([]), json!({}), json!(true),
-        json!(["x", 1, null]), json!({"5": 3}), json!({"full_attention": {"rope_theta": -1, "rope_type": 7}}),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(1e308),
+        json!("x"),
+        json!([]),
+        json!({}),
+        json!(true),
+        json!(["x", 1, null]),
+        json!({"5": 3}),
+        json!({"full_attention": {"rope_theta": -1, "rope_type": 7}}),
     ];
     let config = released();
     let top: Vec<String> = config.as_object().unwrap().keys().cloned().collect();
     let text = config["text_config"].as_object().unwrap().keys().map(|key| format!("text_config.{key}"));
-    let more = ["text_config.layer_types", "text_config.rope_parameters", "text_config.per_layer_config", "lacuna"];
+    let more =
+        ["text_config.layer_types", "text_config.rope_parameters", "text_config.per_layer_config", "lacuna"];
     let keys: Vec<String> = top.into_iter().chain(text).chain(more.map(str::to_owned)).collect();
     let mut refused = 0;
     for key in &keys {
@@ -153,7 +164,10 @@ fn the_lacuna_object_is_read_and_held_to_the_vocabulary() {
     });
     let config = with("lacuna", lacuna).unwrap().lacuna;
     assert_eq!(config.noise, Noise::Mask { mask_token_id: 3, uniform_share: 0.15, uniform_first_id: 0 });
-    assert_eq!((config.blank_token_id, config.hole_tokens_max, config.prompt_tokens_max), (Some(4), Some(24), None));
+    assert_eq!(
+        (config.blank_token_id, config.hole_tokens_max, config.prompt_tokens_max),
+        (Some(4), Some(24), None)
+    );
     assert_eq!(config.prompt.languages, [("rust".to_owned(), "<rust>".to_owned())]);
     assert_eq!(config.fim.map(|fim| fim.end), Some(None));
     check(

@@ -98,8 +98,7 @@ impl<'a> Object<'a> {
         default: Option<f64>,
         range: RangeInclusive<f64>,
     ) -> Result<f64, LoadError> {
-        let complaint =
-            || self.unexpected(key, &format!("a number in {}..={}", range.start(), range.end()));
+        let complaint = || self.unexpected(key, &format!("a number in {}..={}", range.start(), range.end()));
         let Some(value) = self.get(key) else { return default.ok_or_else(complaint) };
         value.as_f64().filter(|number| range.contains(number)).ok_or_else(complaint)
     }

@@ -52,8 +52,10 @@ impl Layer {
         let layer: LayerConfig = config.layers[index];
         let hidden = config.hidden_size;
         let norm = |which: &str| weights.f32(&format!("{name}.{which}layernorm.weight"), &[hidden]);
-        let numbered = |which: &str, n: usize| weights.f32(&format!("{name}.{which}layernorm_{n}.weight"), &[hidden]);
-        let scalar = |pass: &str| weights.f32(&format!("{pass}.layers.{index}.layer_scalar"), &[1]).map(|s| s[0]);
+        let numbered =
+            |which: &str, n: usize| weights.f32(&format!("{name}.{which}layernorm_{n}.weight"), &[hidden]);
+        let scalar =
+            |pass: &str| weights.f32(&format!("{pass}.layers.{index}.layer_scalar"), &[1]).map(|s| s[0]);
         let size = MlpSize { hidden, width: config.intermediate_size, precision };
         Ok(Self {
             attention: Attention::load(weights, &format!("{name}.self_attn"), config, layer, precision)?,

@@ -71,7 +71,12 @@ impl Net {
         let size = MlpSize { hidden, width: config.intermediate_size, precision };
         let (ropes, rope_of) = ropes(&config);
         Ok(Self {
-            embedding: Embedding::load(&weights, &format!("{shared}.embed_tokens.weight"), &config, precision)?,
+            embedding: Embedding::load(
+                &weights,
+                &format!("{shared}.embed_tokens.weight"),
+                &config,
+                precision,
+            )?,
             norm: weights.f32(&format!("{shared}.norm.weight"), &[hidden])?,
             conditioning: GatedMlp::load(&weights, &conditioning, size)?,
             conditioning_norm: weights.f32(&format!("{conditioning}.pre_norm.weight"), &[hidden])?,
@@ -305,7 +310,8 @@ fn ropes(config: &Config) -> (Vec<Rope>, Vec<usize>) {
     let mut kinds: Vec<crate::config::LayerConfig> = Vec::new();
     let mut rope_of = Vec::with_capacity(config.layers.len());
     for layer in &config.layers {
-        let same = |kind: &crate::config::LayerConfig| kind.head_dim == layer.head_dim && kind.rope == layer.rope;
+        let same =
+            |kind: &crate::config::LayerConfig| kind.head_dim == layer.head_dim && kind.rope == layer.rope;
         rope_of.push(kinds.iter().position(same).unwrap_or(kinds.len()));
         if rope_of.last() == Some(&kinds.len()) {
             kinds.push(*layer);

@@ -72,13 +72,16 @@ impl Reader<'_> {
         };
         if !dtypes.contains(&entry.dtype.as_str()) {
             let expected = dtypes.join(" or ");
-            return Err(self.fault(format!("tensor {name}: expected dtype {expected}, found {}", entry.dtype)));
+            return Err(
+                self.fault(format!("tensor {name}: expected dtype {expected}, found {}", entry.dtype))
+            );
         }
         Ok((&entry.shape, &self.bytes[entry.range.clone()]))
     }
 
     fn dims<const N: usize>(&self, name: &str, shape: &[usize]) -> Result<[usize; N], ReplayError> {
-        let fault = || self.fault(format!("tensor {name}: expected {N} dimensions of at least 1, found {shape:?}"));
+        let fault =
+            || self.fault(format!("tensor {name}: expected {N} dimensions of at least 1, found {shape:?}"));
         let dims: [usize; N] = shape.try_into().map_err(|_| fault())?;
         if dims.contains(&0) { Err(fault()) } else { Ok(dims) }
     }
@@ -125,7 +128,9 @@ impl Reader<'_> {
         };
         let temperatures = [sampler.t_min, sampler.t_max];
         if temperatures.iter().any(|t| !(1e-6..=1e6).contains(t)) || sampler.stability > 1 << 16 {
-            return Err(self.fault(format!("metadata: expected temperatures in 1e-6..=1e6, found {sampler:?}")));
+            return Err(
+                self.fault(format!("metadata: expected temperatures in 1e-6..=1e6, found {sampler:?}"))
+            );
         }
         Ok(sampler)
     }
@@ -143,7 +148,8 @@ pub(crate) fn read(path: &Path, vocab_size: usize) -> Result<Recording, ReplayEr
     let [_] = reader.dims("prompt_ids", shape)?;
     let (shape, mask) = reader.tensor("clamp_mask", &["U8", "BOOL"])?;
     if shape != [blocks, length] {
-        return Err(reader.fault(format!("tensor clamp_mask: expected shape {:?}, found {shape:?}", [blocks, length])));
+        return Err(reader
+            .fault(format!("tensor clamp_mask: expected shape {:?}, found {shape:?}", [blocks, length])));
     }
     Ok(Recording {
         prompt,
@@ -175,7 +181,12 @@ pub(crate) fn write(
         ("accepted", Dtype::U8, vec![b, s, c], results.accepted.clone()),
         ("argmax", Dtype::I64, vec![b, s, c], ids(&results.argmax)),
         ("canvas", Dtype::I64, vec![b, s, c], ids(&results.canvas)),
-        ("causal_logits", Dtype::F32, vec![recording.prompt.len(), vocab_size], floats(&results.causal_logits)),
+        (
+            "causal_logits",
+            Dtype::F32,
+            vec![recording.prompt.len(), vocab_size],
+            floats(&results.causal_logits),
+        ),
         ("stop", Dtype::U8, vec![b, s], results.stop.clone()),
     ];
     let fault = |reason: String| ReplayError::Write { path: path.to_path_buf(), reason };

@@ -65,7 +65,8 @@ pub(crate) fn read_header(file: &str, bytes: &[u8]) -> Result<Header, LoadError>
     let mut end = data_start;
     for (name, entry) in &entries {
         if entry.range.start != end {
-            let what = if entry.range.start < end { "overlaps its neighbour" } else { "leaves a gap before it" };
+            let what =
+                if entry.range.start < end { "overlaps its neighbour" } else { "leaves a gap before it" };
             return Err(damaged(format!("tensor {name} {what}")));
         }
         end = entry.range.end;
@@ -93,17 +94,14 @@ fn split(bytes: &[u8]) -> Result<(&[u8], usize), String> {
 fn check(name: &str, raw: &Raw, data_len: usize) -> Result<(), String> {
     let (start, end) = raw.data_offsets;
     if start > end || end > data_len {
-        return Err(format!("tensor {name} claims bytes {start}..{end} of {data_len}; the file may be truncated"));
+        return Err(format!(
+            "tensor {name} claims bytes {start}..{end} of {data_len}; the file may be truncated"
+        ));
     }
     let Some(width) = width(&raw.dtype) else { return Ok(()) };
     let bytes = raw.shape.iter().try_fold(width, |product, &dim| product.checked_mul(dim));
     if bytes != Some(end - start) {
-        return Err(format!(
-            "tensor {name} of {} {:?} claims {} bytes",
-            raw.dtype,
-            raw.shape,
-            end - start
-        ));
+        return Err(format!("tensor {name} of {} {:?} claims {} bytes", raw.dtype, raw.shape, end - start));
     }
     Ok(())
 }

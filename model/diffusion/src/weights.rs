@@ -126,10 +126,10 @@ impl Weights {
     /// # Errors
     /// [`LoadError::MissingTensor`], [`LoadError::Shape`], [`LoadError::Dtype`], [`LoadError::NotFinite`].
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
-        let (shard, entry) = self.entries.get(name).ok_or_else(|| LoadError::MissingTensor {
-            name: name.to_owned(),
-            expected: shape.to_vec(),
-        })?;
+        let (shard, entry) = self
+            .entries
+            .get(name)
+            .ok_or_else(|| LoadError::MissingTensor { name: name.to_owned(), expected: shape.to_vec() })?;
         if entry.shape != shape {
             return Err(LoadError::Shape {
                 name: name.to_owned(),
@@ -184,8 +184,7 @@ fn shard_names(dir: &Path) -> Result<Vec<String>, LoadError> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let parsed: Index =
-        serde_json::from_slice(&read(&index)?).map_err(|error| fault(error.to_string()))?;
+    let parsed: Index = serde_json::from_slice(&read(&index)?).map_err(|error| fault(error.to_string()))?;
     let mut names: Vec<String> = parsed.weight_map.into_values().collect();
     names.sort();
     names.dedup();
