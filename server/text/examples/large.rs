@@ -9,7 +9,7 @@
 )]
 
 use lacuna_text::{Document, Edit, Language, PlanSettings, Region, plan};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const BYTES: usize = 4 << 20;
 const SOURCES: [&str; 4] = [
@@ -48,11 +48,31 @@ fn main() {
     let markers = Region::find_markers(&snapshot).len();
     println!("all {markers} markers found in {:.1?}", started.elapsed());
     drop((document, snapshot));
+    jumps(&text);
     for (name, typed) in TYPED {
         for place in [0.02, 0.5, 0.98] {
             keystrokes(&text, (name, typed), place);
         }
     }
+}
+
+/// The worst case: every key far from the last, so that each parses a window anew.
+fn jumps(text: &str) {
+    let mut document = Document::new(text, Language::Rust);
+    let lines = document.text().len_lines();
+    let mut costs = Vec::new();
+    for round in 0..1000_usize {
+        let at = document.text().line_to_byte(round * 7919 * 13 % lines);
+        let started = Instant::now();
+        document.apply(&Edit::insert(at, ["x", "(", " ", "\"", ";"][round % 5])).expect("inside the text");
+        let snapshot = document.snapshot();
+        let region = Region::at(&snapshot, at + 1).expect("inside the text");
+        plan(&snapshot, &region, &PlanSettings::default(), &|text: &str| text.len() / 3)
+            .expect("a small region");
+        costs.push(started.elapsed());
+        document.apply(&Edit::delete(at..at + 1)).expect("inside the text");
+    }
+    report("every key elsewhere", costs);
 }
 
 /// Types `typed` at the end of a statement's line near `place` and prints the quantiles of each key's cost.
@@ -79,11 +99,15 @@ fn keystrokes(text: &str, (name, typed): (&str, &str), place: f64) {
         at = (start + rounds_apart * (round % 3)).min(text.len() - 200_000 / 2);
         at = document.text().line_to_byte(document.text().byte_to_line(at));
     }
+    report(&format!("{name} at {place:.2}"), costs);
+}
+
+fn report(name: &str, mut costs: Vec<Duration>) {
     costs.sort();
     let of = |share: f64| costs[((costs.len() - 1) as f64 * share) as usize];
     let (p50, p95, p99, most) = (of(0.5), of(0.95), of(0.99), of(1.0));
     println!(
-        "{name:16} at {place:.2}: p50 {p50:.2?}  p95 {p95:.2?}  p99 {p99:.2?}  max {most:.2?}  of {} keys",
+        "{name:24} p50 {p50:.2?}  p95 {p95:.2?}  p99 {p99:.2?}  max {most:.2?}  of {} keys",
         costs.len()
     );
 }
