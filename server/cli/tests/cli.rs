@@ -1,5 +1,7 @@
 //! The binary itself, where no model is needed: usage, bad input, exit codes, and that nothing is ever written then.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

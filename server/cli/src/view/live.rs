@@ -1,6 +1,6 @@
 //! The hole condensing in place: each frame redraws a few lines of the terminal, which are gone afterwards.
 
-use super::scene::{Row, Scene, fit};
+use super::scene::{Row, Scene, fit, wrap};
 use crate::failure::Failure;
 use crate::output::{Output, Tone};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
@@ -44,13 +44,14 @@ impl<'a> Live<'a> {
         let (width, height) = self.output.size();
         let cells: Vec<Cell> = self.settled.iter().chain(&self.current).cloned().collect();
         // One row for the status and one for the cursor below.
-        let mut rows = self.scene.rows(&cells, height.saturating_sub(2).max(1));
-        rows.push(status.clone());
+        let rows_max = height.saturating_sub(2).max(1);
+        let code = self.scene.rows(&cells, rows_max);
+        let mut rows: Vec<Row> = code.iter().flat_map(|row| wrap(row, width)).take(rows_max).collect();
+        rows.push(fit(status, width));
         queue!(self.output.writer(), BeginSynchronizedUpdate)?;
         self.rewind()?;
         for row in &rows {
-            let painted: String =
-                fit(row, width).iter().map(|(tone, text)| self.output.paint(*tone, text)).collect();
+            let painted: String = row.iter().map(|(tone, text)| self.output.paint(*tone, text)).collect();
             self.output.line(&painted)?;
         }
         self.drawn = rows.len();

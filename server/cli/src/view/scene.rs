@@ -3,12 +3,14 @@
 use crate::output::{Tone, visible};
 use lacuna_engine::{Cell, CellState};
 use lacuna_text::Plan;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Lines of code shown before and after the hole.
 const CONTEXT_LINES: usize = 3;
 /// Columns a tab is shown as.
 const TAB: &str = "    ";
+/// What stands where the line number would, on a row that continues the one above.
+const CONTINUED: &str = "      ┊ ";
 
 /// Pieces of one row, left to right.
 pub type Row = Vec<(Tone, String)>;
@@ -83,23 +85,35 @@ fn numbered(line: usize, row: Row) -> Row {
 
 /// A row cut to `width` columns, control characters made visible, tabs opened.
 pub fn fit(row: &Row, width: usize) -> Row {
+    wrap(row, width).swap_remove(0)
+}
+
+/// A row as one or more rows of at most `width` columns; later ones are set in under the first one's text.
+pub fn wrap(row: &Row, width: usize) -> Vec<Row> {
+    let mut rows = vec![Row::new()];
     let mut used = 0;
-    let mut fitted = Row::with_capacity(row.len());
     for (tone, text) in row {
         let text = visible(&text.replace('\t', TAB));
         let mut piece = String::with_capacity(text.len());
         for character in text.chars() {
             let columns = character.width().unwrap_or(0);
-            if used + columns > width {
-                fitted.push((*tone, piece));
-                return fitted;
+            if used + columns > width && used > 0 {
+                push(&mut rows, *tone, std::mem::take(&mut piece));
+                rows.push(vec![(Tone::Dim, CONTINUED.to_owned())]);
+                used = CONTINUED.width();
             }
             used += columns;
             piece.push(character);
         }
-        fitted.push((*tone, piece));
+        push(&mut rows, *tone, piece);
     }
-    fitted
+    rows
+}
+
+fn push(rows: &mut [Row], tone: Tone, piece: String) {
+    if let Some(row) = rows.last_mut().filter(|_| !piece.is_empty()) {
+        row.push((tone, piece));
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +168,7 @@ mod tests {
         let row = vec![(Tone::Plain, "a\t漢字".to_owned()), (Tone::Dim, "x\x1b".to_owned())];
         assert_eq!(plain(&[fit(&row, 8)]), ["a    漢"]);
         assert_eq!(plain(&[fit(&row, 40)]), ["a    漢字x\u{241b}"]);
+        assert_eq!(plain(&wrap(&row, 11)), ["a    漢字x\u{241b}"]);
+        assert_eq!(plain(&wrap(&row, 10)), ["a    漢字x", "      ┊ \u{241b}"]);
     }
 }

@@ -73,13 +73,14 @@ fn print(diagnosis: &Diagnosis, output: &mut Output) -> Result<(), Failure> {
         (
             "self-test",
             format!(
-                "{} fills in {:.1} s · p50 {:.0} ms · p95 {:.0} ms · first frame {:.0} ms · {:.0} tokens/s",
+                "{} fills in {:.1} s · p50 {:.0} ms · p95 {:.0} ms · first frame {:.0} ms · {:.0} tokens/s · {:.0} % usable",
                 test.fills,
                 test.seconds,
                 test.p50_ms,
                 test.p95_ms,
                 test.first_frame_ms,
-                test.tokens_per_second
+                test.tokens_per_second,
+                test.usable * 100.0
             ),
         ),
     ];
@@ -87,7 +88,7 @@ fn print(diagnosis: &Diagnosis, output: &mut Output) -> Result<(), Failure> {
         let name = output.paint(Tone::Place, &format!("{name:10}"));
         output.line(&format!("{name}{text}"))?;
     }
-    let end = output.paint(Tone::Bright, "all is well");
+    let end = output.paint(Tone::Bright, "everything that filling needs is there");
     output.line(&end)
 }
 

@@ -23,7 +23,7 @@ pub struct Outcome {
     pub exact_match: bool,
     /// 1 − edit distance / longer length.
     pub edit_similarity: f64,
-    /// No more ERROR and MISSING nodes in the whole text than with the known answer.
+    /// An answer, and no more ERROR and MISSING nodes in the whole text than with the known one.
     pub syntax_kept: bool,
     /// From the plan to the ranked candidates.
     pub latency_ms: f64,
@@ -78,7 +78,11 @@ pub fn answer(
     })
 }
 
+/// A blank answer keeps nothing: the file without the hole may well parse, but nobody wrote that.
 fn keeps_syntax(case: &Case, text: &str) -> bool {
+    if text.trim().is_empty() {
+        return false;
+    }
     let errors = |hole: &str| syntax_errors(&format!("{}{hole}{}", case.prompt, case.suffix), case.language);
     errors(text) <= errors(&case.answer)
 }

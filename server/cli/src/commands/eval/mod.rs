@@ -37,9 +37,6 @@ pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let outcomes = outcomes?;
-    if let Some(mut file) = predictions {
-        file.flush()?;
-    }
     let report = EvalReport::new(&outcomes, method, engine.info().source);
     if args.json { context.output.json(&report) } else { report.print(&mut context.output) }
 }
@@ -94,7 +91,9 @@ fn create(path: &Path, cases: &Path) -> Result<BufWriter<File>, Failure> {
 fn write_line(file: &mut impl Write, outcome: &Outcome) -> Result<(), Failure> {
     let line = serde_json::to_string(outcome)
         .map_err(|error| Failure::input(format!("cannot write an answer as JSON: {error}")))?;
-    Ok(writeln!(file, "{line}")?)
+    // Flushed line by line: a run that is interrupted keeps what it has.
+    writeln!(file, "{line}")?;
+    Ok(file.flush()?)
 }
 
 #[cfg(test)]
@@ -135,6 +134,7 @@ mod tests {
     fn an_empty_offer_is_a_miss() {
         let outcomes = evaluate(vec![Ok(vec![]), Ok(vec![]), Ok(vec![])]).unwrap();
         assert!(outcomes.iter().all(|outcome| !outcome.exact_match && outcome.edit_similarity < 0.01));
+        assert!(outcomes.iter().all(|outcome| !outcome.syntax_kept), "nothing written is nothing kept");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct Quality {
     pub exact_match: f64,
     /// Mean of 1 − Levenshtein distance / longer length, in characters.
     pub edit_similarity: f64,
-    /// Share of answers that add no syntax error over the known one.
+    /// Share of cases with an answer that adds no syntax error over the known one.
     pub syntax_kept: f64,
 }
 
