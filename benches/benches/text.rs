@@ -54,7 +54,6 @@ fn distribution(_: &mut Criterion) {
         keystroke(&mut document, place, typed);
         times.push(start.elapsed());
         document.apply(&Edit::delete(place..place + 1)).expect("the typed character is there");
-        document.finish_parse();
     }
     let [p50, p99, worst] = [0.5, 0.99, 1.0].map(|share| quantile(&mut times, share).as_secs_f64() * 1e3);
     println!("edit + reparse + plan, {} bytes, {EDITS} keystrokes: p50 {p50:.2} ms  p99 {p99:.2} ms  max {worst:.2} ms", text.len());

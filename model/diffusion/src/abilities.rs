@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub(crate) struct Abilities {
     pub noise: Noise,
     pub blank: Option<u32>,
-    /// Rows of the all-noise hole on which the length is read.
-    pub length_bucket: usize,
+    /// Rows of the all-noise holes on which the length is read, ascending.
+    pub length_buckets: Vec<usize>,
     pub hole_tokens_max: usize,
     pub suffix_tokens_min: usize,
     pub head_tokens: usize,
@@ -45,7 +45,12 @@ impl Abilities {
         let head_tokens = lacuna.canvas_head_tokens.unwrap_or(1).clamp(1, (canvas_length / 4).max(1));
         let room = canvas_length.saturating_sub(suffix_tokens_min + head_tokens).max(1);
         let hole_tokens_max = lacuna.hole_tokens_max.unwrap_or(room).clamp(1, room);
-        let bucket = lacuna.hole_buckets.iter().copied().max().unwrap_or(hole_tokens_max);
+        let mut length_buckets = lacuna.hole_buckets.clone();
+        length_buckets.retain(|bucket| (1..=hole_tokens_max).contains(bucket));
+        length_buckets.sort_unstable();
+        if length_buckets.is_empty() {
+            length_buckets.push(hole_tokens_max);
+        }
         let pad = config.pad_token_id.unwrap_or(0);
         let mut special = tokenizer.special_ids();
         special.extend(&generation.eos_token_ids);
@@ -55,7 +60,7 @@ impl Abilities {
         Ok(Self {
             noise: lacuna.noise,
             blank: lacuna.blank_token_id,
-            length_bucket: bucket.clamp(1, hole_tokens_max),
+            length_buckets,
             hole_tokens_max,
             suffix_tokens_min,
             head_tokens,

@@ -72,7 +72,9 @@ impl DiffusionEngine {
         let (mut steps, mut entropy, mut settled) = (0, 0.0, true);
         for (i, block) in blocks.into_iter().enumerate() {
             let length = (head.len() + block.hole.len() + block.suffix.len()).min(self.abilities.canvas_length);
-            let around = Frameset { head: head.clone(), suffix: block.suffix, fill: self.abilities.fill, length };
+            let first_allowed = if i == 0 { job.around.first_allowed.clone() } else { None };
+            let (fill, suffix) = (self.abilities.fill, block.suffix);
+            let around = Frameset { head: head.clone(), suffix, fill, length, first_allowed };
             let canvas = around.canvas(&block.hole, BLOCK_STREAM + i as u64, false);
             let mut batch = [Condensing::new(canvas, &job.rules)];
             stats.canvases += 1;
@@ -94,9 +96,9 @@ impl DiffusionEngine {
             head = commit.split_off(commit.len() - self.abilities.head_tokens.min(commit.len()));
             self.session.append(&commit, cancel)?;
         }
-        let (tokens, text) = finish(&self.tokenizer, &self.abilities.special, &all, job.request.kind)?;
+        let (tokens, text) = finish(self, job, &all)?;
         let entropy_mean = entropy / all.len().max(1) as f32;
-        Ok(Draft { tokens, text, entropy_mean, steps, settled })
+        Ok(Draft { tokens: tokens.len(), text, entropy_mean, steps, settled })
     }
 
     /// Drafts that start from `text`, of which a share of tokens is noise; the text itself competes as it stands.
@@ -109,9 +111,11 @@ impl DiffusionEngine {
         watch: &mut Watch<'_>,
         cancel: &CancelToken,
     ) -> Result<Vec<Draft>, EngineError> {
-        let tokens = self.tokenizer.encode(text).map_err(tokenizer_fault)?;
-        let unchanged =
-            Draft { tokens: tokens.clone(), text: text.to_owned(), entropy_mean: 0.0, steps: 0, settled: true };
+        // What was taken back from the prefix belongs to the hole now, and so to its text.
+        let whole = format!("{}{text}", job.prompt.lead_text());
+        let tokens = self.tokenizer.encode(&whole).map_err(tokenizer_fault)?;
+        let (count, text) = (tokens.len(), text.to_owned());
+        let unchanged = Draft { tokens: count, text, entropy_mean: 0.0, steps: 0, settled: true };
         let mut drafts = vec![unchanged];
         if tokens.is_empty() || strength == 0.0 {
             return Ok(drafts);

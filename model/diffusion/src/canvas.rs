@@ -1,5 +1,7 @@
 //! Canvases: the rows that a denoising step reads, which of them are given and which are the hole.
 
+use std::sync::Arc;
+
 /// One canvas: `[head: clamped][hole: noise or draft][suffix: clamped]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Canvas {
@@ -13,6 +15,8 @@ pub(crate) struct Canvas {
     pub stream: u64,
     /// Whether accepted tokens are sampled instead of the argmax.
     pub sampled: bool,
+    /// Which tokens may stand first in the hole, where that is restricted.
+    pub first_allowed: Option<Arc<[bool]>>,
 }
 
 impl Canvas {
@@ -38,6 +42,8 @@ pub(crate) struct Frameset {
     pub fill: u32,
     /// Rows of each canvas.
     pub length: usize,
+    /// Which tokens may stand first in the hole, where that is restricted.
+    pub first_allowed: Option<Arc<[bool]>>,
 }
 
 impl Frameset {
@@ -54,7 +60,8 @@ impl Frameset {
         let room = self.length.saturating_sub(tokens.len());
         tokens.extend(self.suffix.iter().take(room));
         tokens.resize(self.length.max(tokens.len()), self.fill);
-        Canvas { tokens, hole_start: self.head.len(), hole_len: hole.len(), stream, sampled }
+        let first_allowed = self.first_allowed.clone();
+        Canvas { tokens, hole_start: self.head.len(), hole_len: hole.len(), stream, sampled, first_allowed }
     }
 }
 
@@ -63,7 +70,7 @@ mod tests {
     use super::*;
 
     fn around() -> Frameset {
-        Frameset { head: vec![9], suffix: vec![5, 6], fill: 0, length: 8 }
+        Frameset { head: vec![9], suffix: vec![5, 6], fill: 0, length: 8, first_allowed: None }
     }
 
     #[test]

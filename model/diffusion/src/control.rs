@@ -1,7 +1,10 @@
 //! The controls: the same weights, decoded left to right. Every claim about speed or quality is held against these.
 
+use crate::denoise::forbid;
 use crate::engine::DiffusionEngine;
+use crate::heal::heal;
 use crate::infill::ms;
+use crate::prompt::Prompt;
 use crate::rank::tokenizer_fault;
 use lacuna_engine::{
     CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Stats,
@@ -27,11 +30,10 @@ impl DiffusionEngine {
     ) -> Result<Infilled, EngineError> {
         request.validate(&self.limits)?;
         let start = Instant::now();
-        let (mut ids, head) = self.prompt(request.language.as_deref(), &request.context, &request.prefix)?;
-        ids.extend(head);
+        let prompt = self.healed_prompt(request)?;
         let limit = self.causal_limit(request);
         let (kind, suffix) = (request.kind, request.suffix.clone());
-        let (decoded, stats) = self.decode(&ids, limit, &mut |text| stop_at(text, kind, &suffix), cancel)?;
+        let (decoded, stats) = self.decode(&prompt, limit, &mut |text| stop_at(text, kind, &suffix), cancel)?;
         let cut = stop_at(&decoded.text, kind, &suffix).unwrap_or(decoded.text.len());
         Ok(answer(decoded, cut, stats, start))
     }
@@ -48,15 +50,17 @@ impl DiffusionEngine {
             return Err(EngineError::Unsupported(reason.to_owned()));
         };
         let start = Instant::now();
-        let prefix = self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?;
+        let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
         let mut suffix = self.tokenizer.encode(&request.suffix).map_err(tokenizer_fault)?;
         let header = self.abilities.prompt.header(request.language.as_deref());
         let limit = self.causal_limit(request);
         let room = self.abilities.prompt_tokens_max.saturating_sub(header.len() + 3 + limit);
-        suffix.truncate(room / 3);
+        // As much suffix as a canvas would show: the controls see what the diffusion sees.
+        suffix.truncate((room / 3).min(self.abilities.canvas_length));
         let prefix = &prefix[prefix.len().saturating_sub(room - suffix.len())..];
         let ids = [&header[..], &[fim.prefix], prefix, &[fim.suffix], &suffix, &[fim.middle]].concat();
-        let (decoded, stats) = self.decode(&ids, limit, &mut |_| None, cancel)?;
+        let prompt = Prompt { ids, head: Vec::new(), header: header.len(), lead };
+        let (decoded, stats) = self.decode(&prompt, limit, &mut |_| None, cancel)?;
         let cut = match (decoded.ended, request.kind.is_multiline()) {
             (false, false) => decoded.text.find(['\n', '\r']).unwrap_or(decoded.text.len()),
             _ => decoded.text.len(),
@@ -69,15 +73,16 @@ impl DiffusionEngine {
         longest.unwrap_or(self.abilities.hole_tokens_max.min(self.abilities.canvas_length))
     }
 
-    /// Greedy decoding of at most `limit` tokens after `ids`; `stop` sees the text so far and says where to cut it.
+    /// Greedy decoding of at most `limit` tokens after `prompt`; `stop` sees the text so far and says where to cut it.
     pub(crate) fn decode(
         &mut self,
-        ids: &[u32],
+        prompt: &Prompt,
         limit: usize,
         stop: &mut dyn FnMut(&str) -> Option<usize>,
         cancel: &CancelToken,
     ) -> Result<(Decoded, Stats), EngineError> {
         let start = Instant::now();
+        let ids = prompt.whole();
         let (&last, before) = ids
             .split_last()
             .ok_or_else(|| EngineError::InvalidRequest("there is nothing to continue: the prompt is empty".to_owned()))?;
@@ -88,8 +93,11 @@ impl DiffusionEngine {
             Decoded { tokens: Vec::new(), text: String::new(), log_prob: 0.0, ended: false, forwards: 0 };
         let mut next = last;
         while decoded.tokens.len() < limit {
-            let logits = self.session.next_logits(next, cancel)?;
+            let mut logits = self.session.next_logits(next, cancel)?;
             decoded.forwards += 1;
+            if let (true, Some(lead)) = (decoded.tokens.is_empty(), &prompt.lead) {
+                forbid(&mut logits, &lead.allowed);
+            }
             let best = lacuna_kernels::row_stats(&logits, 1.0);
             next = best.argmax as u32;
             if self.abilities.ends_text(next) {
@@ -98,7 +106,8 @@ impl DiffusionEngine {
             }
             decoded.log_prob += best.max - best.log_sum_exp;
             decoded.tokens.push(next);
-            decoded.text = self.tokenizer.decode(&decoded.tokens).map_err(tokenizer_fault)?;
+            let text = self.tokenizer.decode(&decoded.tokens).map_err(tokenizer_fault)?;
+            decoded.text = text.strip_prefix(prompt.lead_text()).unwrap_or(&text).to_owned();
             if decoded.tokens.len() == 1 {
                 stats.first_frame_ms = ms(start);
             }

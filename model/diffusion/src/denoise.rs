@@ -203,6 +203,9 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
         for &id in rules.banned.iter() {
             logits[id as usize] = f32::NEG_INFINITY;
         }
+        if let (0, Some(allowed)) = (row, &c.canvas.first_allowed) {
+            forbid(logits, allowed);
+        }
         let stats = row_stats(logits, 1.0);
         c.entropy[row] = stats.entropy;
         c.argmax.push(stats.argmax as u32);
@@ -214,6 +217,16 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
     let may_end = c.stop.observe(&c.argmax, &c.entropy);
     let at_rest = unchanged && c.accepted.iter().all(|&a| a);
     c.settled = may_end || at_rest;
+}
+
+/// Leaves only the allowed tokens, unless that leaves none.
+pub(crate) fn forbid(logits: &mut [f32], allowed: &[bool]) {
+    let possible = logits.iter().zip(allowed).any(|(&logit, &allowed)| allowed && logit > f32::NEG_INFINITY);
+    if possible {
+        for (logit, _) in logits.iter_mut().zip(allowed).filter(|(_, allowed)| !**allowed) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
 }
 
 /// Accepts by the entropy bound, and where noise is a mask at least `progress` rows, the surest first.
@@ -320,7 +333,7 @@ mod tests {
     }
 
     fn around() -> Frameset {
-        Frameset { head: vec![1], suffix: vec![2, 2], fill: 0, length: 8 }
+        Frameset { head: vec![1], suffix: vec![2, 2], fill: 0, length: 8, first_allowed: None }
     }
 
     const MASK: Noise = Noise::Mask { mask_token_id: 7, uniform_share: 0.0, uniform_first_id: 0 };

@@ -2,8 +2,9 @@
 
 use crate::abilities::Abilities;
 use crate::config::{GenerationConfig, Noise};
+use crate::heal::{Lead, heal};
 use crate::infill::ms;
-use crate::prompt::{assemble, split_head};
+use crate::prompt::{Prompt, assemble, split_head};
 use crate::rank::tokenizer_fault;
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
@@ -32,18 +33,26 @@ impl std::fmt::Debug for DiffusionEngine {
 }
 
 impl DiffusionEngine {
-    /// The prompt of a request, and the last of its tokens that stand on the canvas instead.
+    /// The prompt of a request whose code before the hole is `prefix`.
     pub(crate) fn prompt(
         &self,
         language: Option<&str>,
         context: &str,
-        prefix: &str,
-    ) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
+        prefix: Vec<u32>,
+        lead: Option<Lead>,
+    ) -> Result<Prompt, EngineError> {
         let context = self.tokenizer.encode(context).map_err(tokenizer_fault)?;
-        let prefix = self.tokenizer.encode(prefix).map_err(tokenizer_fault)?;
         let header = self.abilities.prompt.header(language);
+        let fixed = header.len();
         let ids = assemble(header, &context, &prefix, self.abilities.prompt_tokens_max);
-        split_head(ids, self.abilities.head_tokens)
+        let (ids, head) = split_head(ids, self.abilities.head_tokens)?;
+        Ok(Prompt { ids, head, header: fixed, lead })
+    }
+
+    /// The prompt of an infill request, healed at the cursor.
+    pub(crate) fn healed_prompt(&self, request: &InfillRequest) -> Result<Prompt, EngineError> {
+        let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
+        self.prompt(request.language.as_deref(), &request.context, prefix, lead)
     }
 }
 
@@ -116,11 +125,12 @@ impl Engine for DiffusionEngine {
 
     fn score(&mut self, request: &ScoreRequest, cancel: &CancelToken) -> Result<Scored, EngineError> {
         let start = Instant::now();
-        let (ids, head) = self.prompt(request.language.as_deref(), "", &request.prefix)?;
+        let prefix = self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?;
+        let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;
         let text = self.tokenizer.encode(&request.text).map_err(tokenizer_fault)?;
-        self.session.read(&ids, cancel)?;
-        let sequence = [&head[..], &text].concat();
-        let log_probs = self.session.log_probs(&[sequence], head.len(), cancel)?.pop().unwrap_or_default();
+        self.session.read(&prompt.ids, cancel)?;
+        let sequence = [&prompt.head[..], &text].concat();
+        let log_probs = self.session.log_probs(&[sequence], prompt.head.len(), cancel)?.pop().unwrap_or_default();
         tracing::debug!(tokens = text.len(), ms = ms(start), "scored");
         Ok(Scored { tokens: text.iter().map(|&id| self.tokenizer.piece(id)).collect(), log_probs })
     }

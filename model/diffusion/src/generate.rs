@@ -23,12 +23,13 @@ impl DiffusionEngine {
         sink: &mut dyn FrameSink,
     ) -> Result<Infilled, EngineError> {
         let start = Instant::now();
-        let (mut ids, head) = self.prompt(request.language.as_deref(), "", &request.prompt)?;
-        ids.extend(head);
+        let prefix = self.tokenizer.encode(&request.prompt).map_err(tokenizer_fault)?;
+        let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;
+        let ids = prompt.whole();
         if request.method == Method::Diffusion {
             return self.continue_in_blocks(request, &ids, start, cancel, sink);
         }
-        let (decoded, mut stats) = self.decode(&ids, request.tokens_max, &mut |_| None, cancel)?;
+        let (decoded, mut stats) = self.decode(&prompt, request.tokens_max, &mut |_| None, cancel)?;
         stats.total_ms = ms(start);
         stats.tokens_per_forward = decoded.tokens.len() as f32 / decoded.forwards.max(1) as f32;
         let candidate = Candidate {
@@ -62,7 +63,8 @@ impl DiffusionEngine {
         let (mut tokens, mut steps, mut ended) = (Vec::new(), 0, false);
         while tokens.len() < request.tokens_max && !ended {
             let length = self.abilities.canvas_length.min(request.tokens_max - tokens.len());
-            let around = Frameset { head: Vec::new(), suffix: Vec::new(), fill: self.abilities.fill, length };
+            let fill = self.abilities.fill;
+            let around = Frameset { head: Vec::new(), suffix: Vec::new(), fill, length, first_allowed: None };
             let block = stats.canvases as u64;
             let draw = |position| {
                 let at = Coordinates { stream: block, step: 0, position: position as u64 };

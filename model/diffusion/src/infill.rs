@@ -5,6 +5,7 @@ use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
 use crate::engine::DiffusionEngine;
 use crate::lengths;
 use crate::noise::{Coordinates, Generator};
+use crate::prompt::Prompt;
 use crate::preset::{Effort, effort};
 use crate::rank::{self, Draft, finish, tokenizer_fault};
 use crate::watch::Watch;
@@ -15,6 +16,7 @@ use std::time::Instant;
 /// The near surroundings of the hole and the rules of this request.
 pub(crate) struct Job<'r> {
     pub request: &'r InfillRequest,
+    pub prompt: Prompt,
     pub around: Frameset,
     pub rules: Rules,
     pub effort: Effort,
@@ -40,6 +42,7 @@ impl DiffusionEngine {
         let job = self.prepare(request, &mut stats, cancel)?;
         stats.encode_ms = ms(start);
         let mut watch = Watch::new(Arc::clone(&self.tokenizer), sink, start);
+        watch.strip(job.prompt.lead_text());
         let drafts = match &request.start {
             Start::Noise => self.from_noise(&job, &mut stats, &mut watch, cancel)?,
             Start::Text { text, strength } => {
@@ -49,7 +52,7 @@ impl DiffusionEngine {
         stats.first_frame_ms = watch.first_frame_ms();
         stats.denoise_ms = ms(start) - stats.encode_ms;
         let scoring = Instant::now();
-        let mut candidates = rank::rank(&self.session, &job.around.head, drafts, &job.around.suffix, cancel)?;
+        let mut candidates = rank::rank(self, &job, drafts, cancel)?;
         candidates.truncate(job.effort.candidates);
         stats.score_ms = ms(scoring);
         stats.total_ms = ms(start);
@@ -66,15 +69,20 @@ impl DiffusionEngine {
         cancel: &CancelToken,
     ) -> Result<Job<'r>, EngineError> {
         request.validate(&self.limits)?;
-        let (ids, head) = self.prompt(request.language.as_deref(), &request.context, &request.prefix)?;
-        stats.prompt_tokens = ids.len() + head.len();
-        stats.cached_tokens = self.session.read(&ids, cancel)?;
-        let suffix = self.near_suffix(&request.suffix)?;
-        let around = Frameset { head, suffix, fill: self.abilities.fill, length: self.abilities.canvas_length };
+        let prompt = self.healed_prompt(request)?;
+        stats.prompt_tokens = prompt.ids.len() + prompt.head.len();
+        stats.cached_tokens = self.session.read(&prompt.ids, cancel)?;
+        let around = Frameset {
+            head: prompt.head.clone(),
+            suffix: self.near_suffix(&request.suffix)?,
+            fill: self.abilities.fill,
+            length: self.abilities.canvas_length,
+            first_allowed: prompt.lead.as_ref().map(|lead| Arc::clone(&lead.allowed)),
+        };
         let effort = effort(&request.sampling, self.generation.steps_max);
         let rules = self.rules(effort.steps, request.sampling.seed);
         let hole_max = around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
-        Ok(Job { request, around, rules, effort, hole_max })
+        Ok(Job { request, prompt, around, rules, effort, hole_max })
     }
 
     /// The sampler's rules with the checkpoint's numbers.
@@ -117,30 +125,36 @@ impl DiffusionEngine {
         let Some(blank) = self.abilities.blank else {
             return Ok(lengths::grid(job.request.kind, job.hole_max, count));
         };
-        let bucket = self.abilities.length_bucket.min(job.hole_max);
-        let curve = self.blank_curve(job, bucket, blank, cancel)?;
+        let mut buckets = self.abilities.length_buckets.clone();
+        buckets.iter_mut().for_each(|bucket| *bucket = (*bucket).min(job.hole_max));
+        buckets.dedup();
+        let curves = self.blank_curves(job, &buckets, blank, cancel)?;
         stats.forwards += 1;
-        Ok(lengths::from_blanks(&curve, job.hole_max, count))
+        Ok(lengths::from_blanks(&curves, job.hole_max, count))
     }
 
-    /// p(blank) at each row of an all-noise hole of `bucket` rows, at temperature 1.
-    fn blank_curve(
+    /// p(blank) at each row of an all-noise hole, one curve a bucket, at temperature 1; one pass for all of them.
+    fn blank_curves(
         &self,
         job: &Job<'_>,
-        bucket: usize,
+        buckets: &[usize],
         blank: u32,
         cancel: &CancelToken,
-    ) -> Result<Vec<f32>, EngineError> {
-        let canvas = job.around.canvas(&self.all_noise(job, bucket, u64::MAX), u64::MAX, false);
-        let rows: Vec<usize> = canvas.hole().collect();
-        let step = Step { tokens: &canvas.tokens, batch: 1, soft: None, rows: &rows };
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let canvas = |&bucket: &usize| job.around.canvas(&self.all_noise(job, bucket, u64::MAX), u64::MAX, false);
+        let canvases: Vec<Canvas> = buckets.iter().map(canvas).collect();
+        let tokens: Vec<u32> = canvases.iter().flat_map(|canvas| canvas.tokens.iter().copied()).collect();
+        let length = tokens.len() / canvases.len().max(1);
+        let rows = canvases.iter().enumerate().flat_map(|(b, canvas)| canvas.hole().map(move |row| b * length + row));
+        let rows: Vec<usize> = rows.collect();
+        let step = Step { tokens: &tokens, batch: canvases.len(), soft: None, rows: &rows };
         let logits = self.session.denoise(&step, cancel)?;
-        let vocabulary = self.session.vocabulary();
         let probability = |row: &[f32]| {
             let stats = lacuna_kernels::row_stats(row, 1.0);
             (row[blank as usize] - stats.log_sum_exp).exp()
         };
-        Ok(logits.chunks_exact(vocabulary).map(probability).collect())
+        let mut curve = logits.chunks_exact(self.session.vocabulary()).map(probability);
+        Ok(buckets.iter().map(|&bucket| curve.by_ref().take(bucket).collect()).collect())
     }
 
     /// A hole of pure noise; where noise is a mask, all of it is the mask.
@@ -196,8 +210,8 @@ impl DiffusionEngine {
     }
 
     fn draft(&self, job: &Job<'_>, condensing: &Condensing) -> Result<Draft, EngineError> {
-        let (tokens, text) = finish(&self.tokenizer, &self.abilities.special, &condensing.answer(), job.request.kind)?;
+        let (tokens, text) = finish(self, job, &condensing.answer())?;
         let entropy_mean = condensing.entropy_mean();
-        Ok(Draft { tokens, text, entropy_mean, steps: condensing.steps, settled: condensing.settled })
+        Ok(Draft { tokens: tokens.len(), text, entropy_mean, steps: condensing.steps, settled: condensing.settled })
     }
 }

@@ -2,24 +2,48 @@
 
 use lacuna_engine::HoleKind;
 
-/// Lengths to denoise, most probable first.
+/// Lengths to denoise, most probable first, from one curve a bucket (ascending).
 ///
-/// `blank[i]` is p(blank at row i) on a canvas whose hole is all noise. Read as a hazard (the content, not having ended
-/// before, ends here) it gives P(length = n) ∝ blank\[n\] · Π(i < n) (1 − blank\[i\]); how the checkpoint was trained makes
-/// it one, see `model/training/README.md`. What survives the last row is "longer": the bucket's own length.
-pub(crate) fn from_blanks(blank: &[f32], length_max: usize, count: usize) -> Vec<usize> {
-    let mut mass = Vec::with_capacity(blank.len() + 1);
-    let mut survived = 1.0_f32;
-    for (length, &ends) in blank.iter().enumerate() {
-        let ends = ends.clamp(0.0, 1.0);
-        mass.push((length, survived * ends));
-        survived *= 1.0 - ends;
+/// `curve[i]` is p(blank at row i) on a canvas whose hole is all noise. Read as a hazard (the content, not having ended
+/// before, ends here) it gives P(length = n) ∝ curve\[n\] · Π(i < n) (1 − curve\[i\]) for 1 ≤ n < bucket; how the checkpoint
+/// was trained makes it one, see `model/training/README.md`. A smaller bucket leaves more suffix in view: where it
+/// speaks, the two opinions are averaged geometrically.
+pub(crate) fn from_blanks(curves: &[Vec<f32>], length_max: usize, count: usize) -> Vec<usize> {
+    let mut curves = curves.iter().rev();
+    let Some(largest) = curves.next() else { return vec![length_max.max(1)] };
+    let mut log = log_lengths(largest);
+    for curve in curves {
+        let near = log_lengths(curve);
+        let share = log_sum(&log[..near.len()]);
+        for (log, near) in log.iter_mut().zip(&near) {
+            *log = f64::midpoint(*log, near + share);
+        }
     }
-    mass.push((blank.len(), survived));
-    mass.retain(|&(length, _)| (1..=length_max).contains(&length));
-    mass.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    mass.truncate(count.max(1));
-    mass.into_iter().map(|(length, _)| length).collect()
+    let mut order: Vec<usize> = (1..log.len()).filter(|&length| length <= length_max).collect();
+    order.sort_by(|&a, &b| log[b].total_cmp(&log[a]));
+    order.truncate(count.max(1));
+    if order.is_empty() { vec![length_max.max(1)] } else { order }
+}
+
+/// ln P(length = n) for n in 0..bucket, normalised; length 0 is no candidate.
+fn log_lengths(curve: &[f32]) -> Vec<f64> {
+    let mut log = vec![f64::NEG_INFINITY; curve.len()];
+    let mut survived = 0.0;
+    for (length, &ends) in curve.iter().enumerate() {
+        let ends = f64::from(ends).clamp(1e-9, 1.0 - 1e-9);
+        if length > 0 {
+            log[length] = survived + ends.ln();
+            survived += (1.0 - ends).ln();
+        }
+    }
+    let total = log_sum(&log);
+    log.iter_mut().for_each(|value| *value -= total);
+    log
+}
+
+fn log_sum(log: &[f64]) -> f64 {
+    let max = log.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if max == f64::NEG_INFINITY { 0.0 } else { max + log.iter().map(|value| (value - max).exp()).sum::<f64>().ln() }
 }
 
 /// Lengths to try when the model cannot say one, spread so that neighbours differ by about half.
@@ -43,19 +67,28 @@ mod tests {
 
     #[test]
     fn the_blank_curve_is_a_hazard() {
-        // Lengths 1, 2, 3, 4 (longer): .2, .8·.75 = .6, .2·.5 = .1, .1.
-        assert_eq!(from_blanks(&[0.0, 0.2, 0.75, 0.5], 8, 3), [2, 1, 3]);
+        // Lengths 1, 2, 3: .2, .8·.75 = .6, .2·.5 = .1.
+        assert_eq!(from_blanks(&[vec![0.0, 0.2, 0.75, 0.5]], 8, 3), [2, 1, 3]);
     }
 
     #[test]
     fn an_empty_hole_is_no_candidate() {
-        assert_eq!(from_blanks(&[0.9, 0.0, 0.5], 8, 1), [2]);
+        assert_eq!(from_blanks(&[vec![0.99, 0.01, 0.5]], 8, 1), [2]);
+    }
+
+    #[test]
+    fn a_smaller_bucket_has_its_say_where_it_speaks() {
+        let (small, large) = (vec![0.0, 0.9, 0.5], vec![0.0, 0.4, 0.6, 0.5]);
+        assert_eq!(from_blanks(std::slice::from_ref(&large), 8, 1), [1], "0.4 against 0.36");
+        let order = from_blanks(&[small, large], 8, 3);
+        assert_eq!(order[0], 1);
+        assert_eq!(order.len(), 3);
     }
 
     #[test]
     fn lengths_stay_within_the_canvas_and_do_not_repeat() {
         assert_eq!(grid(HoleKind::Line, 6, 8), [6, 5, 3, 2]);
         assert!(grid(HoleKind::Body, 40, 4).iter().all(|&length| length <= 40));
-        assert_eq!(from_blanks(&[0.0; 4], 3, 4).len(), 3);
+        assert_eq!(from_blanks(&[vec![0.0; 4]], 2, 4).len(), 2);
     }
 }

@@ -22,6 +22,7 @@ mod engine;
 pub mod error;
 mod experts;
 mod generate;
+mod heal;
 mod infill;
 mod json;
 pub mod kv;

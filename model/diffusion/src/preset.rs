@@ -16,8 +16,8 @@ pub(crate) struct Effort {
 /// What `sampling` asks for; `steps_max` is the checkpoint's own limit (`generation_config.json`).
 pub(crate) fn effort(sampling: &Sampling, steps_max: usize) -> Effort {
     let (share, lengths) = match sampling.preset {
-        Preset::Fast => (4, 2),
-        Preset::Balanced => (2, 4),
+        Preset::Fast => (6, 2),
+        Preset::Balanced => (3, 4),
         Preset::Thorough => (1, 8),
     };
     let candidates = sampling.candidates.unwrap_or(lengths);
@@ -37,7 +37,7 @@ mod tests {
         let sampling = Sampling { steps: Some(3), candidates: Some(1), ..Sampling::default() };
         assert_eq!(effort(&sampling, 48), Effort { steps: 3, lengths: 4, candidates: 1 });
         let fast = Sampling { preset: Preset::Fast, ..Sampling::default() };
-        assert_eq!(effort(&fast, 48), Effort { steps: 12, lengths: 2, candidates: 2 });
+        assert_eq!(effort(&fast, 48), Effort { steps: 8, lengths: 2, candidates: 2 });
         assert_eq!(effort(&fast, 1).steps, 1);
     }
 }

@@ -5,6 +5,7 @@
 //! stays the longest common prefix of the next request.
 
 use crate::config_lacuna::Lacuna;
+use crate::heal::Lead;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use lacuna_engine::EngineError;
 use std::collections::BTreeMap;
@@ -43,6 +44,31 @@ impl PromptTokens {
         let mut ids = self.begin.clone();
         ids.extend(language.and_then(|language| self.languages.get(language)));
         ids
+    }
+}
+
+/// A prompt as the encoder and the canvas share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Prompt {
+    /// What the encoder reads.
+    pub ids: Vec<u32>,
+    /// The last tokens, which stand on the canvas.
+    pub head: Vec<u32>,
+    /// How many of all these are fixed tokens and no text.
+    pub header: usize,
+    /// What the hole took back from the prefix.
+    pub lead: Option<Lead>,
+}
+
+impl Prompt {
+    /// All tokens, in order.
+    pub(crate) fn whole(&self) -> Vec<u32> {
+        [&self.ids[..], &self.head].concat()
+    }
+
+    /// The text that the hole's first token begins with; mostly empty.
+    pub(crate) fn lead_text(&self) -> &str {
+        self.lead.as_ref().map_or("", |lead| &lead.text)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Ranking: every candidate is read left to right by the causal pass of the same weights.
 //!
-//! score = log p(hole, next suffix tokens | prefix). All candidates go on to the same suffix tokens, so scores of
+//! score = log p(the hole's line so far, hole, next suffix tokens | what is before the line). All candidates go on to the same suffix tokens, so scores of
 //! different lengths compare, and a blend of two spellings, which the denoiser's entropy cannot see, costs what it
 //! should. Source: the encoder is an ordinary language model (trained with a next-token loss of weight 1).
 
-use crate::session::Session;
-use crate::tokenizer::Tokenizer;
-use lacuna_engine::{CancelToken, Candidate, EngineError, HoleKind};
+use crate::engine::DiffusionEngine;
+use crate::infill::Job;
+use lacuna_engine::{CancelToken, Candidate, EngineError};
 
 /// How many suffix tokens a candidate must also explain.
 pub(crate) const SUFFIX_TOKENS_SCORED: usize = 8;
@@ -14,28 +14,29 @@ pub(crate) const SUFFIX_TOKENS_SCORED: usize = 8;
 /// A filled hole before it is scored.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
-    pub tokens: Vec<u32>,
+    pub tokens: usize,
     pub text: String,
     pub entropy_mean: f32,
     pub steps: usize,
     pub settled: bool,
 }
 
-/// Turns hole tokens into text: ends at the first special token, and at the line's end where the hole has no line breaks.
+/// Turns hole tokens into text: without the lead, up to the first special token, and up to the line's end where the hole
+/// has no line breaks. Returns the tokens that count, and the text.
 pub(crate) fn finish(
-    tokenizer: &Tokenizer,
-    special: &[u32],
+    engine: &DiffusionEngine,
+    job: &Job<'_>,
     tokens: &[u32],
-    kind: HoleKind,
 ) -> Result<(Vec<u32>, String), EngineError> {
-    let end = tokens.iter().position(|id| special.binary_search(id).is_ok()).unwrap_or(tokens.len());
-    let text = tokenizer.decode(&tokens[..end]).map_err(tokenizer_fault)?;
+    let end = tokens.iter().position(|&id| engine.abilities.ends_text(id)).unwrap_or(tokens.len());
+    let text = engine.tokenizer.decode(&tokens[..end]).map_err(tokenizer_fault)?;
+    let text = text.strip_prefix(job.prompt.lead_text()).unwrap_or(&text);
     match text.find(['\n', '\r']) {
-        Some(line_end) if !kind.is_multiline() => {
+        Some(line_end) if !job.request.kind.is_multiline() => {
             let line = text[..line_end].to_owned();
-            Ok((tokenizer.encode(&line).map_err(tokenizer_fault)?, line))
+            Ok((engine.tokenizer.encode(&line).map_err(tokenizer_fault)?, line))
         }
-        _ => Ok((tokens[..end].to_vec(), text)),
+        _ => Ok((tokens[..end].to_vec(), text.to_owned())),
     }
 }
 
@@ -44,32 +45,52 @@ pub(crate) fn tokenizer_fault(error: impl std::fmt::Display) -> EngineError {
 }
 
 /// Scores `drafts` in one batch and sorts them, best first; equal texts are kept once.
+///
+/// The line that holds the hole is read anew as running text, from the last line break of the prompt on, so that no
+/// score suffers from a token that the cursor cut. The cache is left at that line break.
 pub(crate) fn rank(
-    session: &Session,
-    head: &[u32],
+    engine: &mut DiffusionEngine,
+    job: &Job<'_>,
     drafts: Vec<Draft>,
-    suffix: &[u32],
     cancel: &CancelToken,
 ) -> Result<Vec<Candidate>, EngineError> {
     let drafts = distinct(drafts);
-    let suffix = &suffix[..suffix.len().min(SUFFIX_TOKENS_SCORED)];
-    let sequences: Vec<Vec<u32>> = drafts.iter().map(|draft| [head, &draft.tokens, suffix].concat()).collect();
-    let log_probs = session.log_probs(&sequences, head.len(), cancel)?;
-    let scored = drafts.into_iter().zip(log_probs).map(|(draft, log_probs)| {
-        let (hole, after) = log_probs.split_at(draft.tokens.len());
-        let (log_prob_hole, log_prob_suffix) = (hole.iter().sum::<f32>(), after.iter().sum::<f32>());
-        Candidate {
-            tokens: draft.tokens.len(),
+    let prompt = job.prompt.whole();
+    let line_break = prompt.iter().rposition(|&id| engine.tokenizer.piece(id).contains('\n')).unwrap_or(0);
+    // The token before the line is read again, so it must not lie beyond what the cache holds.
+    let line_start = line_break.max(job.prompt.header).clamp(1, job.prompt.ids.len() + 1);
+    let line = engine.tokenizer.decode(&prompt[line_start..]).map_err(tokenizer_fault)? + job.prompt.lead_text();
+    let suffix = &job.around.suffix[..job.around.suffix.len().min(SUFFIX_TOKENS_SCORED)];
+    let ahead = engine.tokenizer.decode(suffix).map_err(tokenizer_fault)?;
+    let mut sequences = Vec::with_capacity(drafts.len());
+    let mut starts = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        let text = format!("{line}{}{ahead}", draft.text);
+        let (ids, offsets) = engine.tokenizer.encode_offsets(&text).map_err(tokenizer_fault)?;
+        sequences.push([&prompt[line_start - 1..line_start], &ids[..]].concat());
+        starts.push(offsets);
+    }
+    engine.session.rollback(line_start - 1);
+    let log_probs = engine.session.log_probs(&sequences, 1, cancel)?;
+    let mut candidates: Vec<Candidate> = Vec::with_capacity(drafts.len());
+    for ((draft, log_probs), starts) in drafts.into_iter().zip(log_probs).zip(starts) {
+        let suffix_at = line.len() + draft.text.len();
+        let after: f32 = log_probs.iter().zip(&starts).filter(|&(_, &at)| at >= suffix_at).map(|(p, _)| p).sum();
+        let hole: f32 = (log_probs.iter().zip(&starts))
+            .filter(|&(_, &at)| at < suffix_at && at + 1 >= line.len())
+            .map(|(p, _)| p)
+            .sum();
+        candidates.push(Candidate {
+            tokens: draft.tokens,
             text: draft.text,
-            score: log_prob_hole + log_prob_suffix,
-            log_prob_hole,
-            log_prob_suffix,
+            score: log_probs.iter().sum(),
+            log_prob_hole: hole,
+            log_prob_suffix: after,
             entropy_mean: draft.entropy_mean,
             steps: draft.steps,
             settled: draft.settled,
-        }
-    });
-    let mut candidates: Vec<Candidate> = scored.collect();
+        });
+    }
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(candidates)
 }

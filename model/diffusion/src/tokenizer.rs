@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::OnceLock;
 use tokenizers::Tokenizer as HfTokenizer;
 
 /// A Hugging Face `tokenizer.json`, held to the vocabulary of the model it serves.
 #[derive(Debug)]
 pub(crate) struct Tokenizer {
     inner: HfTokenizer,
+    /// Text of every id below the model's vocabulary size, made when first asked for.
+    pieces: OnceLock<Vec<String>>,
+    vocabulary: usize,
 }
 
 /// Why a tokenizer cannot be used.
@@ -45,7 +49,7 @@ impl Tokenizer {
         if tokens == 0 || highest as usize >= vocabulary {
             return Err(TokenizerError::Vocabulary { tokenizer: tokens, highest, model: vocabulary });
         }
-        Ok(Self { inner })
+        Ok(Self { inner, pieces: OnceLock::new(), vocabulary })
     }
 
     /// Token ids of user text. No special token is added or recognised. CRLF and lone CR are read as LF: models see one
@@ -54,17 +58,32 @@ impl Tokenizer {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let text = if text.contains('\r') {
-            Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
-        } else {
-            Cow::Borrowed(text)
-        };
-        Ok(self.inner.encode_fast(text.as_ref(), false)?.get_ids().to_vec())
+        Ok(self.inner.encode_fast(line_feeds(text).as_ref(), false)?.get_ids().to_vec())
+    }
+
+    /// As [`Tokenizer::encode`], with the pre-tokenizer's unit that each token belongs to.
+    pub(crate) fn encode_units(&self, text: &str) -> Result<(Vec<u32>, Vec<Option<u32>>), tokenizers::Error> {
+        let encoding = self.inner.encode(line_feeds(text).as_ref(), false)?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_word_ids().to_vec()))
+    }
+
+    /// As [`Tokenizer::encode`], with the byte at which each token begins (after CR became LF).
+    pub(crate) fn encode_offsets(&self, text: &str) -> Result<(Vec<u32>, Vec<usize>), tokenizers::Error> {
+        let encoding = self.inner.encode(line_feeds(text).as_ref(), false)?;
+        let starts = encoding.get_offsets().iter().map(|&(start, _)| start).collect();
+        Ok((encoding.get_ids().to_vec(), starts))
     }
 
     /// Text of tokens; special tokens vanish, broken UTF-8 becomes U+FFFD.
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, tokenizers::Error> {
         self.inner.decode(ids, true)
+    }
+
+    /// Text of every token, by id; specials and ids without a token are empty.
+    pub(crate) fn pieces(&self) -> &[String] {
+        self.pieces.get_or_init(|| {
+            (0..self.vocabulary as u32).map(|id| self.inner.decode(&[id], true).unwrap_or_default()).collect()
+        })
     }
 
     /// Text of one token for display.
@@ -83,5 +102,13 @@ impl Tokenizer {
             self.inner.get_added_tokens_decoder().iter().filter(|(_, t)| t.special).map(|(&id, _)| id).collect();
         ids.sort_unstable();
         ids
+    }
+}
+
+fn line_feeds(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(text)
     }
 }

@@ -14,12 +14,13 @@ pub(crate) struct Watch<'a> {
     start: Instant,
     first_frame_ms: Option<f32>,
     shown: usize,
+    lead: String,
     block: usize,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(tokenizer: Arc<Tokenizer>, sink: &'a mut dyn FrameSink, start: Instant) -> Self {
-        Self { tokenizer, sink, start, first_frame_ms: None, shown: 0, block: 0 }
+        Self { tokenizer, sink, start, first_frame_ms: None, shown: 0, lead: String::new(), block: 0 }
     }
 
     /// Called after every denoising step; a leading canvas that has come to rest sends no more frames.
@@ -35,6 +36,11 @@ impl<'a> Watch<'a> {
         self.first_frame_ms.get_or_insert_with(|| ms(self.start));
     }
 
+    /// The hole's first token begins with `lead`, which is the prefix's and not shown again.
+    pub(crate) fn strip(&mut self, lead: &str) {
+        lead.clone_into(&mut self.lead);
+    }
+
     /// The following steps belong to the next block.
     pub(crate) fn next_block(&mut self) {
         self.block += 1;
@@ -47,8 +53,13 @@ impl<'a> Watch<'a> {
     }
 
     fn frame(&self, leading: &Condensing) -> Frame {
+        let text = |row: usize, id: u32| {
+            let text = self.tokenizer.piece(id);
+            let first = row == 0 && self.block == 0;
+            if first { text.strip_prefix(&self.lead).map(str::to_owned).unwrap_or(text) } else { text }
+        };
         let cell = |(row, id): (usize, u32)| Cell {
-            text: self.tokenizer.piece(id),
+            text: text(row, id),
             state: if leading.accepted[row] { CellState::Accepted } else { CellState::Noise },
             entropy: leading.entropy[row],
         };

@@ -1,0 +1,165 @@
+//! The real binary with the shipped model, over real pipes: what a person gets, and what stays as it was.
+
+use lacuna_tests::{fixture, lacuna, lacuna_binary, workspace_root};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const RUST: &str = "/// Returns the larger of two numbers.\nfn max(a: i32, b: i32) -> i32 {\n    if a > b { a } else { ‹› }\n}\n";
+
+fn folder(name: &str, bytes: &[u8]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join(name), bytes).unwrap();
+    folder
+}
+
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let run = lacuna(folder, args);
+    assert_eq!(run.code, Some(0), "{args:?}: {run:?}");
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stdout))
+}
+
+/// The answer without what may differ from run to run: the times.
+fn candidates(folder: &Path, args: &[&str]) -> Value {
+    json(folder, args)["candidates"].clone()
+}
+
+#[test]
+fn a_hole_is_filled_between_the_code_before_and_after_it() {
+    let folder = folder("max.rs", RUST.as_bytes());
+    let answer = json(folder.path(), &["fill", "max.rs", "--json"]);
+    let first = answer["candidates"][0]["text"].as_str().unwrap();
+    assert!(!first.is_empty() && !first.contains(['\n', '‹', '›']), "{first:?}");
+    assert!(answer["stats"]["forwards"].as_u64().unwrap() >= 1);
+    assert_eq!(fs::read_to_string(folder.path().join("max.rs")).unwrap(), RUST, "without --in-place nothing is written");
+}
+
+#[test]
+fn piped_it_prints_the_text_of_the_hole_and_nothing_else() {
+    let folder = folder("max.rs", RUST.as_bytes());
+    let run = lacuna(folder.path(), &["fill", "max.rs"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let text = json(folder.path(), &["fill", "max.rs", "--json"])["candidates"][0]["text"].clone();
+    assert_eq!(run.stdout.trim_end_matches('\n'), text.as_str().unwrap());
+    assert!(!run.stdout.contains('\u{1b}'), "no escape sequences in a pipe");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer_on_any_number_of_threads() {
+    let folder = folder("max.rs", RUST.as_bytes());
+    let base = ["fill", "max.rs", "--json", "--candidates", "6", "--seed", "7", "--threads"];
+    let answers: Vec<Value> =
+        ["1", "2", "3"].iter().map(|threads| candidates(folder.path(), &[&base[..], &[threads]].concat())).collect();
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[1], answers[2]);
+}
+
+#[test]
+fn in_place_keeps_line_endings_byte_order_mark_and_permissions() {
+    let windows = format!("\u{feff}{}", RUST.replace('\n', "\r\n"));
+    let folder = folder("max.rs", windows.as_bytes());
+    let path = folder.path().join("max.rs");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o754)).unwrap();
+    }
+    let run = lacuna(folder.path(), &["fill", "max.rs", "--in-place"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let after = fs::read_to_string(&path).unwrap();
+    let (before_hole, after_hole) = windows.split_once("‹›").unwrap();
+    assert!(after.starts_with(before_hole) && after.ends_with(after_hole), "{after:?}");
+    assert_ne!(after, windows);
+    assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "no lone LF: {after:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o754);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn a_position_a_range_and_python_work() {
+    let source = "import os\n\n\ndef read(path):\n    with open(path) as handle:\n        return handle.\n";
+    let folder = folder("read.py", source.as_bytes());
+    let at_cursor = json(folder.path(), &["fill", "read.py:6:23", "--json"]);
+    assert!(!at_cursor["candidates"][0]["text"].as_str().unwrap().is_empty());
+    let range = lacuna(folder.path(), &["fill", "read.py:5:10", "--to", "5:20", "--diff"]);
+    assert!(matches!(range.code, Some(0 | 1)), "{range:?}");
+}
+
+#[test]
+fn refining_good_code_may_leave_it_but_never_leaves_the_lines() {
+    let source = "fn add(a: u32, b: u32) -> u32 {\n    let sum = a + b;\n    sum\n}\n\nfn keep() {}\n";
+    let folder = folder("add.rs", source.as_bytes());
+    let run = lacuna(folder.path(), &["refine", "add.rs:2-2", "--strength", "0.5", "--in-place"]);
+    assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
+    let after = fs::read_to_string(folder.path().join("add.rs")).unwrap();
+    assert!(after.starts_with("fn add(a: u32, b: u32) -> u32 {\n"), "{after}");
+    assert!(after.ends_with("    sum\n}\n\nfn keep() {}\n"), "{after}");
+}
+
+/// Every method answers the committed smoke cases in the documented shape, with numbers that can be.
+#[test]
+fn eval_reports_the_documented_shape_for_every_method() {
+    let cases = fixture("infill/smoke.jsonl");
+    let count = fs::read_to_string(&cases).unwrap().lines().count();
+    for method in ["diffusion", "causal", "causal-fim"] {
+        let report = json(&workspace_root(), &["eval", cases.to_str().unwrap(), "--json", "--method", method]);
+        assert_eq!(report["cases"], count, "{report}");
+        let kinds = report["by_kind"].as_object().unwrap();
+        let total: u64 = kinds.values().map(|kind| kind["n"].as_u64().unwrap()).sum();
+        assert_eq!(total as usize, count);
+        for kind in kinds.values() {
+            for share in ["exact_match", "edit_similarity", "syntax_kept"] {
+                let value = kind[share].as_f64().unwrap();
+                assert!((0.0..=1.0).contains(&value), "{method} {share} {value}");
+            }
+        }
+        assert!(report["latency_ms"]["p50"].as_f64().unwrap() <= report["latency_ms"]["p95"].as_f64().unwrap());
+        assert!(report["steps_mean"].as_f64().unwrap() > 0.0);
+        assert!(report["tokens_per_forward"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn doctor_tells_what_is_there() {
+    let report = json(&workspace_root(), &["doctor", "--json"]);
+    assert_eq!(report["model"]["source"], "built-in", "{report}");
+    assert!(report["model"]["parameters"].as_u64().unwrap() > 1_000_000);
+}
+
+/// Ctrl-C while the engine works: exit code 130 within seconds, the file as it was.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_the_file_as_it_was() {
+    let folder = folder("max.rs", RUST.as_bytes());
+    let mut child = Command::new(lacuna_binary())
+        .args(["fill", "max.rs", "--in-place", "--steps", "256", "--candidates", "64", "--preset", "thorough"])
+        .current_dir(folder.path())
+        .env("LACUNA_LOG", "lacuna=debug")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first log line comes once the model is loaded, just before the request.
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let status = child.wait().unwrap();
+    let after = fs::read_to_string(folder.path().join("max.rs")).unwrap();
+    if status.code() == Some(130) {
+        assert_eq!(after, RUST);
+    } else {
+        // It was done before the signal came: then the file is whole, old or new, and nothing in between.
+        assert_eq!(status.code(), Some(0), "{status:?}");
+        assert!(after.starts_with("/// Returns") && after.ends_with("}\n}\n"), "{after}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
