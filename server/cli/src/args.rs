@@ -111,7 +111,7 @@ pub struct SamplingArgs {
     /// Most denoising steps
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
-    /// Quality against time
+    /// Quality against time: fast for ghost text, thorough for who waits
     #[arg(long, value_enum, default_value_t)]
     pub preset: PresetArg,
     /// Seed of the noise: same seed, same answer
@@ -135,15 +135,15 @@ impl SamplingArgs {
     }
 }
 
-/// `--preset`.
+/// `--preset`. Comments on the values are not `///`: clap would spread the help over two screens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum PresetArg {
-    /// Few steps: for ghost text while typing.
+    // Few steps: for ghost text while typing.
     Fast,
-    /// The default.
+    // The default.
     #[default]
     Balanced,
-    /// More lengths and steps: for a person who waits.
+    // More lengths and steps: for a person who waits.
     Thorough,
 }
 
@@ -174,19 +174,23 @@ pub struct ModelArgs {
 /// `--precision`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionArg {
-    /// The fastest this machine does well.
+    // The fastest this machine does well.
     #[default]
     Auto,
-    /// 32-bit floats.
+    // 32-bit floats.
     F32,
-    /// bfloat16.
+    // bfloat16.
     Bf16,
 }
 
 /// `lacuna eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "Each line of CASES.jsonl: task_id, prompt, suffix, canonical_solution (as in \
-    HumanEval-Infilling), optionally language and kind (line, span, lines or body).")]
+    HumanEval-Infilling), optionally language and kind (line, span, lines or body).\n\
+    exact match: equal to the known answer, white space at the end aside\n\
+    edit similarity: 1 - Levenshtein distance / longer length, in characters\n\
+    syntax kept: an answer that adds no syntax error over the known one\n\
+    latency: one answer as a user gets it, from the plan to ranked candidates; one unmeasured answer warms up")]
 pub struct Eval {
     /// Cases, one JSON object a line
     #[arg(value_name = "CASES.jsonl")]
@@ -214,12 +218,12 @@ pub struct Eval {
 /// `--method`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MethodArg {
-    /// Denoise with both sides in view.
+    // Denoise with both sides in view.
     #[default]
     Diffusion,
-    /// Left to right from the prefix alone.
+    // Left to right from the prefix alone.
     Causal,
-    /// Left to right from a fill-in-the-middle prompt.
+    // Left to right from a fill-in-the-middle prompt.
     CausalFim,
 }
 
