@@ -34,6 +34,7 @@ class Recipe:
     t_min: float = 0.4
     entropy_bound: float = 0.1
     lengths: int = 4
+    heal: str = "unit"  # give the last token back to the hole: "none", "space" (a lone space), "unit" (a one-token word too)
     bucket: str = "both"  # the length pass reads bucket 40, 16, or both
     sample: bool = False  # a sample instead of the argmax of each position
     uniform_share: float = 0.0  # of rejected positions that get a random id instead of a mask
@@ -48,7 +49,8 @@ class Filler:
         self.net, self.recipe = read(model), recipe
         self.tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True
-        self.newline = torch.tensor(["Ċ" in (self.tokenizer.id_to_token(i) or "") for i in range(self.net.dims.vocab_size)])
+        self.pieces = [self.tokenizer.id_to_token(i) for i in range(self.net.dims.vocab_size)]
+        self.newline = torch.tensor(["Ċ" in piece for piece in self.pieces])
         self.generator = torch.Generator().manual_seed(0)
 
     def ids(self, text: str) -> list:
@@ -57,14 +59,34 @@ class Filler:
     def text(self, ids) -> str:
         return self.tokenizer.decode([int(i) for i in ids if i >= FIRST_TEXT_ID])
 
-    def prompt(self, case, most: int = PROMPT_MAX) -> list:
-        """`<bos>` language prefix; a long prefix loses whole lines at its front."""
-        ids = self.ids(case["prompt"])
+    def healed(self, text: str) -> tuple:
+        """The prefix' tokens, and the piece that the hole's first token must begin with ("" where nothing was taken back).
+
+        A prefix that ends in a space or inside a word ends in a token the running text would not have there. The last
+        token is taken back when it is a whole unit of the tokenizer; the hole then starts with a token that extends it.
+        """
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        ids, units = found.ids, found.word_ids
+        if self.recipe.heal == "none" or len(ids) < 2 or units[-1] == units[-2]:
+            return ids, ""
+        piece = self.pieces[ids[-1]]
+        word = piece.lstrip("Ġ").isalnum() and self.recipe.heal == "unit"
+        return (ids[:-1], piece) if piece == "Ġ" or word else (ids, "")
+
+    def prompt(self, case, most: int = PROMPT_MAX) -> tuple:
+        """`<bos>` language prefix, and the healed piece; a long prefix loses whole lines at its front."""
+        ids, piece = self.healed(case["prompt"])
         if len(ids) > most - 2:
             ids = ids[-(most - 2):]
             breaks = [i for i, t in enumerate(ids[:-1]) if self.newline[t]]
             ids = ids[breaks[0] + 1:] if breaks else ids
-        return [BOS, LANGUAGES[case["language"]], *ids]
+        return [BOS, LANGUAGES[case["language"]], *ids], piece
+
+    def forbidden(self, piece: str) -> torch.Tensor:
+        """[V] which tokens the hole may not begin with: special ones, and what does not extend the healed piece."""
+        bad = torch.tensor([not p.startswith(piece) or (piece == "Ġ" and p == piece) for p in self.pieces])
+        bad[:FIRST_TEXT_ID] = True
+        return bad
 
     # ---- one network call each
 
@@ -121,8 +143,9 @@ class Filler:
         log[1:16] = (log[1:16] + near[1:16] + log[1:16].logsumexp(0)) / 2  # the geometric mean where both speak
         return log - log.logsumexp(0)
 
-    def fill_lengths(self, prompt, suffix, cache, lengths):
+    def fill_lengths(self, prompt, suffix, cache, lengths, piece: str = ""):
         """Denoise one canvas per length; returns the token lists and each one's mean log probability at the last step."""
+        forbidden = self.forbidden(piece)
         r, net = self.recipe, self.net
         clean, hole_at = self.canvases(prompt, [[MASK] * n for n in lengths], suffix)
         canvas, sizes = clean.clone(), torch.tensor(lengths)
@@ -132,6 +155,7 @@ class Filler:
         for step in range(r.steps):
             logits = self.denoise(canvas, soft, cache, prompt)
             logits[..., :FIRST_TEXT_ID] = float("-inf")
+            logits[:, 1].masked_fill_(forbidden, float("-inf"))
             scaled = logits / (r.t_min + (r.t_max - r.t_min) * (1 - step / r.steps))
             p = torch.softmax(scaled, -1)
             best, argmax = p.max(-1)
@@ -161,76 +185,76 @@ class Filler:
         confidence = torch.where(hole_at, best.log(), 0).sum(-1) / sizes
         return [final[i, 1:1 + n].tolist() for i, n in enumerate(lengths)], confidence.tolist()
 
-    def causal_scores(self, prompt, suffix, cache, last_logits, fills):
-        """Per fill: (log p(hole | prefix), log p(next suffix tokens | prefix, hole))."""
-        ahead = suffix[:self.recipe.suffix_scored]
-        rows = [f + ahead for f in fills]
-        width = max(map(len, rows))
-        ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
-        logits, _ = self.extend(ids, cache, len(prompt))
-        logits = torch.cat([last_logits.expand(len(rows), 1, -1), logits[:, :-1]], 1).log_softmax(-1)
-        got = logits.gather(2, ids[..., None])[..., 0]
-        return [(got[i, :len(f)].sum().item(), got[i, len(f):len(row)].sum().item())
-                for i, (f, row) in enumerate(zip(fills, rows))]
+    def causal_scores(self, prompt, suffix, cache, texts) -> list:
+        """Per text: (log p of the line with the text and the next suffix tokens, how many tokens that is).
 
-    def candidates(self, case, truth_length=None) -> list:
+        The line is encoded anew as running text, from the last line break of the prompt on, so that no score suffers
+        from a cut token; what comes before is shared, and every sum runs over the same text but for the hole.
+        """
+        ids = torch.tensor(prompt)
+        breaks = self.newline[ids].nonzero()
+        at = max(2, int(breaks[-1])) if len(breaks) else 2
+        tail, ahead = self.text(prompt[at:]), self.text(suffix[:self.recipe.suffix_scored])
+        rows = [self.ids(tail + text + ahead) for text in texts]
+        width = max(map(len, rows))
+        ids = torch.tensor([[prompt[at - 1]] + row + [PAD] * (width - len(row)) for row in rows])
+        before = [(k[:, :at - 1], v[:, :at - 1]) for k, v in cache]
+        logits, _ = self.extend(ids[:, :-1], before, at - 1)
+        got = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+        return [(got[i, :len(row)].sum().item(), len(row)) for i, row in enumerate(rows)]
+
+    def candidates(self, case, truth: str | None = None) -> list:
         """Every filled length with what a ranking may use, best first by the recipe's formula."""
-        r, prompt, suffix = self.recipe, self.prompt(case), self.ids(case["suffix"])[:64]
-        hidden, cache = self.net.encode(torch.tensor([prompt]))
-        last = self.net.logits(hidden[:, -1:])
-        if truth_length:
-            lengths, log = [truth_length], torch.zeros(HOLE_MAX + 1)
+        r, (prompt, piece), suffix = self.recipe, self.prompt(case), self.ids(case["suffix"])[:64]
+        lead = piece.replace("Ġ", " ")
+        _, cache = self.net.encode(torch.tensor([prompt]))
+        if truth is not None:
+            lengths, log = [len(self.ids(lead + truth))], torch.zeros(2 * HOLE_MAX)
         else:
             log = self.length_scores(prompt, suffix, cache)
             lengths = log.topk(r.lengths).indices.tolist()
-        fills, confidence = self.fill_lengths(prompt, suffix, cache, lengths)
-        scores = self.causal_scores(prompt, suffix, cache, last, fills)
-        out = [dict(text=self.text(f), length=n, hole=h, after=a, length_log=log[n].item(), confidence=c,
-                    ahead=min(len(suffix), r.suffix_scored))
-               for f, n, (h, a), c in zip(fills, lengths, scores, confidence)]
+        fills, confidence = self.fill_lengths(prompt, suffix, cache, lengths, piece)
+        texts = [self.text(f) for f in fills]
+        scores = self.causal_scores(prompt, suffix, cache, texts)
+        out = [dict(text=text[len(lead):], length=n, score=score, tokens=tokens, length_log=log[n].item(), confidence=c)
+               for text, n, (score, tokens), c in zip(texts, lengths, scores, confidence)]
         return sorted(out, key=self.rank, reverse=True)
 
     def rank(self, c) -> float:
-        score = c["hole"] + c["after"]
-        if self.recipe.normalise:
-            score /= c["length"] + c["ahead"]
+        score = c["score"] / c["tokens"] if self.recipe.normalise else c["score"]
         return score + self.recipe.length_weight * c["length_log"]
 
     # ---- causal controls
 
-    def greedy(self, prompt, stop, most: int = HOLE_MAX) -> list:
+    def greedy(self, prompt, piece: str, stop, most: int = HOLE_MAX) -> str:
+        """Greedy text after the prompt, without the healed piece it begins with."""
         hidden, cache = self.net.encode(torch.tensor([prompt]))
         logits, out = self.net.logits(hidden[:, -1:]), []
         while len(out) < most:
             row = logits[0, -1].clone()
-            row[:FIRST_TEXT_ID] = float("-inf")
-            row[EOS] = logits[0, -1, EOS]
+            if out:
+                row[[i for i in range(FIRST_TEXT_ID) if i != EOS]] = float("-inf")
+            else:
+                row[self.forbidden(piece)] = float("-inf")
             token = int(row.argmax())
-            if stop(token):
+            if stop(token, len(out)):
                 break
             logits, cache = self.extend(torch.tensor([[token]]), cache, len(prompt) + len(out))
             out.append(token)
-        return out
+        return self.text(out)[len(piece.replace("Ġ", " ")):]
 
     def prefix_only(self, case) -> str:
-        to_line_end = case["kind"] in ("line", "span")
-        started = []  # a hole that begins with a line break keeps that one
+        one_line = case["kind"] in ("line", "span")
 
-        def stop(token):
-            if token == EOS:
-                return True
-            ends = to_line_end and bool(self.newline[token]) and bool(started)
-            started.append(token)
-            return ends
-        text = self.text(self.greedy(self.prompt(case), stop))
-        return cut_at_suffix(text, case["suffix"], case["kind"])
+        def stop(token, already):
+            return token == EOS or (one_line and already > 0 and bool(self.newline[token]))
+        return cut_at_suffix(self.greedy(*self.prompt(case), stop), case["suffix"], case["kind"])
 
     def fim(self, case) -> str:
         suffix = self.ids(case["suffix"])[:62]
-        begin, language, *prefix = self.prompt(case, PROMPT_MAX - len(suffix))
+        (begin, language, *prefix), piece = self.prompt(case, PROMPT_MAX - len(suffix))
         prompt = [begin, language, FIM_PREFIX, *prefix, FIM_SUFFIX, *suffix, FIM_MIDDLE]
-        return self.text(self.greedy(prompt, lambda token: token == EOS))
-
+        return self.greedy(prompt, piece, lambda token, _: token == EOS)
 
 def cut_at_suffix(text: str, suffix: str, kind: str) -> str:
     """Cut a causal continuation where the text after the hole begins again."""
@@ -259,13 +283,14 @@ def evaluate(filler: Filler, cases, methods) -> list:
     rows = []
     for number, case in enumerate(cases):
         truth = case["canonical_solution"]
-        length = len(filler.ids(truth))
+        lead = filler.prompt(case)[1].replace("Ġ", " ")
+        length = len(filler.ids(lead + truth))
         row = dict(task_id=case["task_id"], kind=case["kind"], language=case["language"], truth=truth, length=length, answers={})
         if "diffusion" in methods:
             row["candidates"] = filler.candidates(case)
             row["answers"]["diffusion"] = row["candidates"][0]["text"]
         if "oracle" in methods and 1 <= length <= HOLE_MAX:
-            row["answers"]["oracle"] = filler.candidates(case, length)[0]["text"]
+            row["answers"]["oracle"] = filler.candidates(case, truth)[0]["text"]
         if "prefix" in methods:
             row["answers"]["prefix"] = filler.prefix_only(case)
         if "fim" in methods:

@@ -18,11 +18,12 @@ KIND_SHARE = (0.36, 0.30, 0.15, 0.14, 0.05)
 LINE_START_SHARE = {"rest": 0.35, "span": 0.1, "lines": 0.6, "random": 0.0, "body": 1.0}
 UNIFORM_SHARE = 0.15  # of corrupted tokens: a random id instead of <mask>
 FULL_NOISE_SHARE = 0.2  # of exact-length canvases: t = 1
-BLANK_CANVAS_SHARE = 0.6  # of the canvases without self-conditioning: a bucket with blanks, all masked
+BLANK_CANVAS_SHARE = 0.45  # of the canvases without self-conditioning: a bucket with blanks, all masked
+DENSE_SHARE = 0.45  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
 CUT_START, CUT_END = 0.30, 0.15
 KEPT_WEIGHT, CONTENT_WEIGHT, BLANK_WEIGHT = 0.3, 0.5, 0.15
 FIM_SHARE = 0.12
-SLOTS_PER_CANVAS = 14
+SLOTS_PER_CANVAS = 24
 
 
 @dataclass
@@ -166,42 +167,66 @@ class Drawer:
     def place(self, rng, out, where, used, count):
         """Draw one canvas of a row into the arrays of `batch`."""
         at, row, follow = where
-        c, half, side = out["canvas"].shape[1], at // 2, at % 2
-        spots = np.flatnonzero(follow >= 0)
+        c, side = out["canvas"].shape[1], at % 2
         left = (count - 1 - at) // 2 + 1  # canvases of this side still to come, this one included
-        most = min(HOLE_MAX, out["slot_at"].shape[1] - used[side] - left * 6)
+        most = max(1, min(HOLE_MAX, out["slot_at"].shape[1] - used[side] - left * 6))
         kind = rng.choice(KINDS, p=KIND_SHARE)
-        p = self.corpus.pick(rng, spots, follow, rng.random() < LINE_START_SHARE[kind])
+        p = self.corpus.pick(rng, np.flatnonzero(follow >= 0), follow, rng.random() < LINE_START_SHARE[kind])
         span = (int(follow[p]), int(self.corpus.bounds[self.corpus.document_of(int(follow[p])) + 1]))
         hole = self.hole(rng, kind, span, most, int(row[p]))
-        size, content = len(hole.content), hole.content
+        size = len(hole.content)
         buckets = [x for x in BUCKETS if x > size]
-        blank = side == 1 and buckets and rng.random() < BLANK_CANVAS_SHARE
-        weight = np.ones(size, np.float32)
-        if blank:
+        text = [hole.head], hole.content, hole.suffix, [EOS]
+        if side == 1 and buckets and rng.random() < BLANK_CANVAS_SHARE:
             bucket = buckets[int(rng.integers(len(buckets)))]
-            content = np.append(content, np.full(bucket - size, BLANK))
-            weight = np.full(bucket, CONTENT_WEIGHT, np.float32)
-            weight[size], weight[size + 1:] = 1.0, 0.0
-            weight[rng.permutation(np.arange(size + 1, bucket))[:4]] = BLANK_WEIGHT
-            noise = np.ones(bucket, bool)
+            text = [hole.head], hole.content, np.full(bucket - size, BLANK), hole.suffix, [EOS]
+            noise, weight = in_bucket(rng, size, bucket)
+        elif rng.random() < DENSE_SHARE:
+            noise, weight = all_over(rng, min(c - 1, size + len(hole.suffix) + 1), most)
         else:
-            t = 1.0 if rng.random() < FULL_NOISE_SHARE else rng.random()
-            noise = rng.random(size) < t
-            noise[rng.integers(size)] = True
-            weight[~noise] = KEPT_WEIGHT
+            noise, weight = in_hole(rng, size)
         clean = np.full(c, PAD, np.int64)
-        text = np.concatenate([[hole.head], content, hole.suffix, [EOS]])[:c]
+        text = np.concatenate(text)[:c]
         clean[:len(text)] = text
+        masked = np.full(len(noise), MASK)
+        if (weight[noise] == 1).all():  # not in a bucket: there the length pass reads masks only
+            odd = rng.random(len(noise)) < UNIFORM_SHARE
+            masked[odd] = rng.integers(self.vocab.first_text_id, self.vocab.size, odd.sum())
         noised = clean.copy()
-        replaced = np.full(len(content), MASK)
-        if not blank:
-            odd = rng.random(size) < UNIFORM_SHARE
-            replaced[odd] = rng.integers(self.vocab.first_text_id, self.vocab.size, odd.sum())
-        noised[1:1 + len(content)] = np.where(noise, replaced, content)
+        noised[1:1 + len(noise)] = np.where(noise, masked, clean[1:1 + len(noise)])
         out["canvas"][at], out["clamped"][at], out["anchor"][at] = noised, clean, p + hole.shift
         keep = np.flatnonzero(weight > 0)[:out["slot_at"].shape[1] - used[side]]
         lo, hi = used[side], used[side] + len(keep)
-        out["slot_at"][side, lo:hi] = half * c + 1 + keep
-        out["slot_label"][side, lo:hi], out["slot_weight"][side, lo:hi] = content[keep], weight[keep]
+        out["slot_at"][side, lo:hi] = at // 2 * c + 1 + keep
+        out["slot_label"][side, lo:hi], out["slot_weight"][side, lo:hi] = clean[1 + keep], weight[keep]
         used[side] = hi
+
+
+# Each returns (noise, weight) for the canvas positions from 1 on: which are corrupted, and how much their loss counts.
+
+def in_hole(rng, size: int):
+    t = 1.0 if rng.random() < FULL_NOISE_SHARE else rng.random()
+    noise = rng.random(size) < t
+    noise[rng.integers(size)] = True
+    return noise, np.where(noise, 1.0, KEPT_WEIGHT).astype(np.float32)
+
+
+def in_bucket(rng, size: int, bucket: int):
+    """All masks; the first blank counts in full, the others hardly, so that blanks never drown the content."""
+    weight = np.full(bucket, CONTENT_WEIGHT, np.float32)
+    weight[size], weight[size + 1:] = 1.0, 0.0
+    weight[rng.permutation(np.arange(size + 1, bucket))[:4]] = BLANK_WEIGHT
+    return np.ones(bucket, bool), weight
+
+
+def all_over(rng, size: int, most: int):
+    """Single tokens or short runs all over the canvas, at most `most`; the loss is on the corrupted ones only."""
+    goal = max(1, min(most, int(size * rng.uniform(0.1, 0.8))))
+    noise = np.zeros(size, bool)
+    if rng.random() < 0.5:
+        noise[rng.permutation(size)[:goal]] = True
+    else:
+        while (missing := goal - int(noise.sum())) > 0:
+            start = int(rng.integers(size))
+            noise[start:start + min(missing, int(rng.geometric(0.15)))] = True
+    return noise, noise.astype(np.float32)
