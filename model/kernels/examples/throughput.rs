@@ -1,5 +1,6 @@
 //! Measures every kernel at the shapes of the shipped model and prints its speed:
-//! `cargo run --release -p lacuna-kernels --example throughput [part of a name] [threads]`.
+//! `cargo run --release -p lacuna-kernels --example throughput [part of a name] [threads] [instruction set]`.
+//! (0 threads is all of them; instruction sets are named as the first line of the output names the best one.)
 //!
 //! Each number is the best of many runs, so that a busy machine shows as little as possible.
 
@@ -147,11 +148,19 @@ fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let threads = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(0);
     let bench = Bench { filter };
+    let wanted = std::env::args().nth(3);
+    let isa = Isa::supported()
+        .into_iter()
+        .rev()
+        .find(|isa| wanted.as_deref().is_none_or(|name| name == isa.name()));
+    let isa = isa.unwrap_or(Isa::Portable);
     let work = || {
-        println!("{}, {} threads", Isa::detect().name(), rayon::current_num_threads());
-        products(&bench);
-        attentions(&bench);
-        rows(&bench);
+        println!("{}, {} threads", isa.name(), rayon::current_num_threads());
+        isa.with(|| {
+            products(&bench);
+            attentions(&bench);
+            rows(&bench);
+        });
     };
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(work),

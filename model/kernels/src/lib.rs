@@ -6,7 +6,7 @@
 //! - **Same bits.** A row's result depends on that row alone, never on the number of rows, the batch, or the number of
 //!   threads: each output element is one chain of operations in a fixed order. Different instruction sets may differ
 //!   in the last bits.
-//! - **One body, every instruction set.** A kernel is written once over [`simd::Simd`] and compiled for AVX-512 (with
+//! - **One body, every instruction set.** A kernel is written once over a small vector vocabulary (`simd`) and compiled for AVX-512 (with
 //!   and without bf16 dot products), AVX2+FMA, and portable code; [`Isa`] picks at run time.
 //! - **A twin.** `tests/` holds a naive `f64` version of each kernel, which every path must match.
 //!

@@ -3,18 +3,18 @@
 //! Idea: every (panel of 64 outputs, block of rows) is a task; a task streams its panel through the register tile of
 //! [`crate::tile`]. bf16 activations are rounded once, up front. Twin: `tests/matmul.rs`, in f64.
 //!
-//! Measured on two Zen 5 cores (peaks 460 GFLOP/s in f32 and about 900 in bf16 for both, so 230 and 450 for one), GFLOP/s
-//! of one thread; two threads with both cores free reach 487 and 907 at 64×256×640, which is the peak:
+//! Measured on two Zen 5 cores (peaks 460 GFLOP/s in f32 and about 900 in bf16 for both, so about 230 and 450 for one),
+//! GFLOP/s of one thread; two threads with both cores free reach 487 and 907 at 64×256×640. That is the peak:
 //!
 //! | rows × depth × out | f32 | bf16 |
 //! |---|---|---|
-//! | 64×256×256 | 235 | 459 |
-//! | 64×256×640 | 237 | 471 |
-//! | 64×256×4096 | 229 | 463 |
-//! | 512×256×384 | 233 | 458 |
-//! | 64×2048×2048 | 231 | 491 |
-//! | 8×256×640 | 225 | 413 |
-//! | 1×2048×2048, bound by memory | 107 GB/s | 111 GB/s |
+//! | 64×256×256 | 249 | 480 |
+//! | 64×256×640 | 246 | 492 |
+//! | 64×256×4096 | 244 | 493 |
+//! | 512×256×384 | 241 | 481 |
+//! | 64×2048×2048 | 213 | 468 |
+//! | 8×256×640 | 241 | 446 |
+//! | 1×2048×2048, bound by memory | 111 GB/s | 116 GB/s |
 
 use crate::isa::Isa;
 use crate::pack::{self, LINE, Line, PANEL, PackedWeight, Panels};

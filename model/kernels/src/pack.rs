@@ -72,7 +72,7 @@ impl Precision {
     }
 }
 
-/// A weight ready for [`crate::matmul`].
+/// A weight ready for [`crate::matmul()`].
 #[derive(Clone, Debug)]
 pub struct PackedWeight {
     pub(crate) panels: Panels,

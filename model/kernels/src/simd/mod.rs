@@ -8,7 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod portable;
+pub(crate) mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::avx2::Avx2;

@@ -1,7 +1,7 @@
 //! Plain Rust lanes: what every target can run, left to the compiler to vectorise.
 
 use super::Simd;
-use crate::tile::{self, Element, Tiles};
+use crate::tile::{Element, Tiles};
 
 /// The token of portable code; always available.
 #[derive(Clone, Copy)]
@@ -11,7 +11,7 @@ const N: usize = 8;
 
 /// `a * b + c`: fused where that is one instruction, never a library call.
 #[inline(always)]
-fn fused(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fused(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -21,12 +21,12 @@ fn zip(a: [f32; N], b: [f32; N], f: impl Fn(f32, f32) -> f32) -> [f32; N] {
 }
 
 #[inline(always)]
-fn even(pair: u32) -> f32 {
+pub(crate) fn even(pair: u32) -> f32 {
     f32::from_bits(pair << 16)
 }
 
 #[inline(always)]
-fn odd(pair: u32) -> f32 {
+pub(crate) fn odd(pair: u32) -> f32 {
     f32::from_bits(pair & 0xffff_0000)
 }
 
@@ -135,7 +135,40 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn tiles<E: Element>(self, job: Tiles<E>) {
-        // SAFETY: the caller's promise.
-        unsafe { tile::run::<Self, E, 2, 2>(self, job) };
+        for row in 0..job.rows {
+            for col in (0..job.cols).step_by(STRIP) {
+                // SAFETY: the caller's promise; a strip ends at or before the next multiple of 16 columns.
+                unsafe { strip(job, row, col) };
+            }
+        }
+    }
+}
+
+/// Columns that [`strip`] takes at once.
+const STRIP: usize = 16;
+
+/// One row of a product, for sixteen columns: a plain loop over an array, which compilers turn into vectors where they
+/// break up anything cleverer. The order of operations is the tile's.
+///
+/// # Safety
+/// As [`crate::tile::run`], for a row and a column of the job.
+#[inline(always)]
+unsafe fn strip<E: Element>(job: Tiles<E>, row: usize, col: usize) {
+    let here = STRIP.min(job.cols - col);
+    let mut sums = [0.0_f32; STRIP];
+    // SAFETY: the caller's promise bounds every access.
+    unsafe {
+        let out = std::slice::from_raw_parts_mut(job.c.add(row * job.ldc + col), here);
+        if job.accumulate {
+            sums[..here].copy_from_slice(out);
+        }
+        for k in 0..job.depth {
+            let a = *job.a.add(row * job.lda + k);
+            let b = &*job.b.add(k * job.ldb + col).cast::<[E; STRIP]>();
+            for j in 0..STRIP {
+                sums[j] = E::multiply_add_one(sums[j], a, b[j]);
+            }
+        }
+        out.copy_from_slice(&sums[..here]);
     }
 }
