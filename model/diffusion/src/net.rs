@@ -156,10 +156,10 @@ impl Net {
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError> {
         let mut x = self.embedding.rows(ids)?; // [T, hidden]
-        let tables = self.tables(cache.len() + ids.len());
+        let pass = self.pass(Mode::Causal, 1, cache.len() + ids.len());
         for index in 0..self.layers.len() {
             cancel.check()?;
-            let new = self.layer(index, &mut x, cache, (Mode::Causal, 1), &tables);
+            let new = self.layer(index, &mut x, cache, &pass);
             cache.append(index, &new.k, &new.v);
         }
         cache.commit(ids.len());
@@ -258,39 +258,32 @@ impl Net {
         &self,
         mut x: Vec<f32>,
         cache: &KvCache,
-        pass: (Mode, usize),
+        (mode, batch): (Mode, usize),
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError> {
-        let tokens = x.len() / self.config.hidden_size / pass.1;
-        let tables = self.tables(cache.len() + tokens);
+        let tokens = x.len() / self.config.hidden_size / batch;
+        let pass = self.pass(mode, batch, cache.len() + tokens);
         for index in 0..self.layers.len() {
             cancel.check()?;
-            self.layer(index, &mut x, cache, pass, &tables);
+            self.layer(index, &mut x, cache, &pass);
         }
         Ok(self.final_norm(&x))
     }
 
-    fn layer(
-        &self,
-        index: usize,
-        x: &mut [f32],
-        cache: &KvCache,
-        (mode, batch): (Mode, usize),
-        tables: &[Arc<Table>],
-    ) -> NewKv {
-        let tokens = x.len() / self.config.hidden_size / batch;
+    fn layer(&self, index: usize, x: &mut [f32], cache: &KvCache, pass: &Pass) -> NewKv {
+        let tokens = x.len() / self.config.hidden_size / pass.batch;
         let context = Context {
-            mode,
-            batch,
+            mode: pass.mode,
+            batch: pass.batch,
             positions: cache.len()..cache.len() + tokens,
             prefix: cache.layer(index),
-            rope: &tables[self.rope_of[index]],
+            rope: &pass.tables[self.rope_of[index]],
         };
         self.layers[index].forward(x, &context)
     }
 
-    fn tables(&self, positions: usize) -> Vec<Arc<Table>> {
-        self.ropes.iter().map(|rope| rope.table(positions)).collect()
+    fn pass(&self, mode: Mode, batch: usize, positions: usize) -> Pass {
+        Pass { mode, batch, tables: self.ropes.iter().map(|rope| rope.table(positions)).collect() }
     }
 
     fn final_norm(&self, x: &[f32]) -> Vec<f32> {
@@ -298,6 +291,13 @@ impl Net {
         rms_norm(x, Some(&self.norm), self.config.norm_eps, self.config.hidden_size, &mut out);
         out
     }
+}
+
+/// What all layers of one pass share.
+struct Pass {
+    mode: Mode,
+    batch: usize,
+    tables: Vec<Arc<Table>>,
 }
 
 /// Runs `work` on a thread of the current rayon pool, so that its kernels do not cross into the pool one by one.

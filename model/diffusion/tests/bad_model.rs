@@ -1,5 +1,7 @@
 //! Files that are missing, damaged or lying: each is refused in one line that names what is wrong, and nothing panics.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod support;
 
 use lacuna_diffusion::error::LoadError;

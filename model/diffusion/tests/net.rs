@@ -1,6 +1,8 @@
 //! What the network promises whatever the weights: same bits in pieces, in batches, on any number of threads, from any
 //! form of the same file; bounds and cancellation.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use half::{bf16, f16};

@@ -5,6 +5,8 @@
 //!
 //! `LACUNA_PARITY_DIR=<dir>` adds every recording under that directory.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
+
 use lacuna_diffusion::replay::replay;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Temporary model directories, and safetensors files taken apart and put together again.
 
 #![allow(dead_code, reason = "each test file uses its part of this")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
