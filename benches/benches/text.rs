@@ -1,6 +1,12 @@
 //! The text side on a 4 MB file: one edit, reparse and plan, as a distribution (p50, p99), and the memory it takes.
 //!
 //! `cargo bench -p lacuna-benches --bench text`
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench fails loudly and prints its figures"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lacuna_benches::{large_rust_file, quantile, resident_bytes};
@@ -25,7 +31,8 @@ fn keystroke(document: &mut Document, offset: usize, typed: char) {
     let edit = Edit::insert(offset, typed.to_string());
     document.apply(&edit).expect("the offset lies inside the document");
     let snapshot = document.snapshot();
-    let region = Region::at(&snapshot, offset + typed.len_utf8()).expect("there is a region anywhere in code");
+    let region =
+        Region::at(&snapshot, offset + typed.len_utf8()).expect("there is a region anywhere in code");
     let planned = plan(&snapshot, &region, &PlanSettings::default(), &ThreeBytesAToken);
     black_box(planned.expect("the region came from this snapshot"));
 }
@@ -56,7 +63,10 @@ fn distribution(_: &mut Criterion) {
         document.apply(&Edit::delete(place..place + 1)).expect("the typed character is there");
     }
     let [p50, p99, worst] = [0.5, 0.99, 1.0].map(|share| quantile(&mut times, share).as_secs_f64() * 1e3);
-    println!("edit + reparse + plan, {} bytes, {EDITS} keystrokes: p50 {p50:.2} ms  p99 {p99:.2} ms  max {worst:.2} ms", text.len());
+    println!(
+        "edit + reparse + plan, {} bytes, {EDITS} keystrokes: p50 {p50:.2} ms  p99 {p99:.2} ms  max {worst:.2} ms",
+        text.len()
+    );
     if let (Some(before), Some(after)) = (before, after) {
         // The String the document was made from is held too, hence one file less.
         let times_file = (after - before) as f64 / text.len() as f64 - 1.0;

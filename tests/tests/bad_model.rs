@@ -1,4 +1,5 @@
 //! Damaged and contradictory models: one clear line on stderr that names the culprit, exit code 2, nothing written.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use lacuna_tests::{Run, lacuna, workspace_root};
 use serde_json::{Value, json};
@@ -77,7 +78,9 @@ impl Bench {
 }
 
 fn largest_tensor(header: &Value) -> String {
-    let size = |value: &Value| value["data_offsets"][1].as_u64().unwrap_or(0) - value["data_offsets"][0].as_u64().unwrap_or(0);
+    let size = |value: &Value| {
+        value["data_offsets"][1].as_u64().unwrap_or(0) - value["data_offsets"][0].as_u64().unwrap_or(0)
+    };
     let tensors = header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__");
     tensors.max_by_key(|(_, value)| size(value)).unwrap().0.clone()
 }
@@ -213,7 +216,9 @@ fn an_unknown_activation_is_named() {
 
 #[test]
 fn sizes_that_cannot_be() {
-    for (key, value) in [("hidden_size", json!(0)), ("num_hidden_layers", json!(-3)), ("vocab_size", json!(1_u64 << 60))] {
+    for (key, value) in
+        [("hidden_size", json!(0)), ("num_hidden_layers", json!(-3)), ("vocab_size", json!(1_u64 << 60))]
+    {
         let bench = Bench::new();
         bench.edit_json("config.json", |config| config["text_config"][key] = value);
         bench.check(&[key]);

@@ -1,4 +1,5 @@
 //! The dependency rule of the architecture, held as a test: which crate may know which, and where `unsafe` may stand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use lacuna_tests::workspace_root;
 use serde_json::Value;
@@ -137,8 +138,12 @@ fn unsafe_stands_only_in_the_kernels_and_the_memory_map() {
         let name = file.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
         let text = std::fs::read_to_string(&file).unwrap();
         let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
-        let holds = code.filter(|line| line.contains(concat!("un", "safe {")) || line.contains(concat!("un", "safe fn")));
-        if holds.count() > 0 && !name.starts_with("model/kernels/") && !UNSAFE_ALLOWED.contains(&name.as_str()) {
+        let holds = code
+            .filter(|line| line.contains(concat!("un", "safe {")) || line.contains(concat!("un", "safe fn")));
+        if holds.count() > 0
+            && !name.starts_with("model/kernels/")
+            && !UNSAFE_ALLOWED.contains(&name.as_str())
+        {
             found.push(name);
         }
     }
@@ -167,9 +172,19 @@ fn rust_files(root: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_top_level_is_what_the_readme_says() {
     let expected = [
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "benches", "editors", "fixtures", "model", "server", "tests",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "editors",
+        "fixtures",
+        "model",
+        "server",
+        "tests",
     ];
-    let output = Command::new("git").args(["ls-tree", "--name-only", "HEAD"]).current_dir(workspace_root()).output();
+    let output =
+        Command::new("git").args(["ls-tree", "--name-only", "HEAD"]).current_dir(workspace_root()).output();
     let Ok(output) = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()) else {
         return; // a source archive without git: nothing to hold the tree against
     };

@@ -1,4 +1,5 @@
 //! The real binary with the shipped model, over real pipes: what a person gets, and what stays as it was.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use lacuna_tests::{fixture, lacuna, lacuna_binary, workspace_root};
 use serde_json::Value;
@@ -34,7 +35,11 @@ fn a_hole_is_filled_between_the_code_before_and_after_it() {
     let first = answer["candidates"][0]["text"].as_str().unwrap();
     assert!(!first.is_empty() && !first.contains(['\n', '‹', '›']), "{first:?}");
     assert!(answer["stats"]["forwards"].as_u64().unwrap() >= 1);
-    assert_eq!(fs::read_to_string(folder.path().join("max.rs")).unwrap(), RUST, "without --in-place nothing is written");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("max.rs")).unwrap(),
+        RUST,
+        "without --in-place nothing is written"
+    );
 }
 
 #[test]
@@ -51,8 +56,10 @@ fn piped_it_prints_the_text_of_the_hole_and_nothing_else() {
 fn the_same_seed_gives_the_same_answer_on_any_number_of_threads() {
     let folder = folder("max.rs", RUST.as_bytes());
     let base = ["fill", "max.rs", "--json", "--candidates", "6", "--seed", "7", "--threads"];
-    let answers: Vec<Value> =
-        ["1", "2", "3"].iter().map(|threads| candidates(folder.path(), &[&base[..], &[threads]].concat())).collect();
+    let answers: Vec<Value> = ["1", "2", "3"]
+        .iter()
+        .map(|threads| candidates(folder.path(), &[&base[..], &[threads]].concat()))
+        .collect();
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[1], answers[2]);
 }
@@ -109,7 +116,8 @@ fn eval_reports_the_documented_shape_for_every_method() {
     let cases = fixture("infill/smoke.jsonl");
     let count = fs::read_to_string(&cases).unwrap().lines().count();
     for method in ["diffusion", "causal", "causal-fim"] {
-        let report = json(&workspace_root(), &["eval", cases.to_str().unwrap(), "--json", "--method", method]);
+        let report =
+            json(&workspace_root(), &["eval", cases.to_str().unwrap(), "--json", "--method", method]);
         assert_eq!(report["cases"], count, "{report}");
         let kinds = report["by_kind"].as_object().unwrap();
         let total: u64 = kinds.values().map(|kind| kind["n"].as_u64().unwrap()).sum();
@@ -120,7 +128,9 @@ fn eval_reports_the_documented_shape_for_every_method() {
                 assert!((0.0..=1.0).contains(&value), "{method} {share} {value}");
             }
         }
-        assert!(report["latency_ms"]["p50"].as_f64().unwrap() <= report["latency_ms"]["p95"].as_f64().unwrap());
+        assert!(
+            report["latency_ms"]["p50"].as_f64().unwrap() <= report["latency_ms"]["p95"].as_f64().unwrap()
+        );
         assert!(report["steps_mean"].as_f64().unwrap() > 0.0);
         assert!(report["tokens_per_forward"].as_f64().unwrap() > 0.0);
     }
@@ -139,7 +149,17 @@ fn doctor_tells_what_is_there() {
 fn an_interrupt_leaves_the_file_as_it_was() {
     let folder = folder("max.rs", RUST.as_bytes());
     let mut child = Command::new(lacuna_binary())
-        .args(["fill", "max.rs", "--in-place", "--steps", "256", "--candidates", "64", "--preset", "thorough"])
+        .args([
+            "fill",
+            "max.rs",
+            "--in-place",
+            "--steps",
+            "256",
+            "--candidates",
+            "64",
+            "--preset",
+            "thorough",
+        ])
         .current_dir(folder.path())
         .env("LACUNA_LOG", "lacuna=debug")
         .stdin(Stdio::null())

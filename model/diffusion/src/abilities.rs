@@ -64,13 +64,18 @@ impl Abilities {
             hole_tokens_max,
             suffix_tokens_min,
             head_tokens,
-            prompt_tokens_max: lacuna.prompt_tokens_max.unwrap_or(PROMPT_TOKENS_MAX).min(config.positions_max),
+            prompt_tokens_max: lacuna
+                .prompt_tokens_max
+                .unwrap_or(PROMPT_TOKENS_MAX)
+                .min(config.positions_max),
             canvas_length,
             fim: lacuna.fim,
             prompt: PromptTokens::resolve(lacuna, config.bos_token_id, tokenizer)?,
             banned: match lacuna.noise {
                 Noise::Uniform => Arc::from([]),
-                Noise::Mask { .. } => special.iter().copied().filter(|&id| (id as usize) < config.vocab_size).collect(),
+                Noise::Mask { .. } => {
+                    special.iter().copied().filter(|&id| (id as usize) < config.vocab_size).collect()
+                }
             },
             special,
             end_of_document: generation.eos_token_ids.first().copied(),

@@ -5,7 +5,7 @@ use crate::error::LoadError;
 use crate::rope::Table;
 use crate::weights::Weights;
 use lacuna_kernels::{
-    AttentionArgs, PackedWeight, Precision, Span, WeightView, attention, matmul, rms_norm, rope,
+    AttentionArgs, PackedWeight, Precision, Span, WeightView, attention_in, matmul, rms_norm, rope,
 };
 use std::ops::Range;
 
@@ -103,7 +103,7 @@ impl Attention {
             span,
         };
         let mut mixed = vec![0.0; q.len()]; // [batch, tokens, heads, head_dim]
-        attention(args, &mut mixed);
+        attention_in(args, self.qkv.precision(), &mut mixed);
         matmul(&mixed, rows, &self.out, out); // [rows, hidden]
         new
     }

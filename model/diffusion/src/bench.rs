@@ -48,7 +48,13 @@ impl DiffusionEngine {
         };
         let prompt: Vec<u32> = (0..bench.prefix as u64).map(|i| draw(u64::MAX, i)).collect();
         self.session.read(&prompt, cancel)?;
-        let around = Frameset { head: Vec::new(), suffix: Vec::new(), fill: 0, length: bench.canvas, first_allowed: None };
+        let around = Frameset {
+            head: Vec::new(),
+            suffix: Vec::new(),
+            fill: 0,
+            length: bench.canvas,
+            first_allowed: None,
+        };
         let steps = WARM_UP + bench.repeats + 1; // the last step of a canvas skips the soft embedding: not timed
         let mut rules = self.rules(steps, 0);
         // Nothing comes to rest and nothing is forced: every timed step does the full work.

@@ -1,13 +1,13 @@
 //! Texts longer than one canvas: block after block, each committed to the KV cache before the next one starts.
 
 use crate::canvas::Frameset;
-use crate::denoise::{Condensing, condense};
+use crate::denoise::{Condensing, Rules, condense};
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
 use crate::noise::Coordinates;
 use crate::rank::{Draft, finish, tokenizer_fault};
-use crate::watch::Watch;
-use lacuna_engine::{CancelToken, EngineError, Stats};
+use crate::watch::Run;
+use lacuna_engine::EngineError;
 
 /// Stream numbers of blocks, apart from those of single canvases.
 const BLOCK_STREAM: u64 = 1 << 32;
@@ -26,9 +26,7 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         length: usize,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
+        run: &mut Run<'_>,
     ) -> Result<Draft, EngineError> {
         let count = length.div_ceil(job.hole_max);
         let vocabulary = self.session.config().vocab_size as u32;
@@ -41,7 +39,7 @@ impl DiffusionEngine {
             let suffix = if i + 1 == count { job.around.suffix.clone() } else { Vec::new() };
             Block { hole: (0..size).map(draw).collect(), suffix }
         };
-        self.run_blocks(job, (0..count).map(block).collect(), stats, watch, cancel)
+        self.run_blocks(job, (0..count).map(block).collect(), run)
     }
 
     /// Condenses `blocks` one after the other; the prompt in the cache is as before when this returns.
@@ -49,12 +47,10 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         blocks: Vec<Block>,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
+        run: &mut Run<'_>,
     ) -> Result<Draft, EngineError> {
         let prompt = self.session.len();
-        let ran = self.run_blocks_on(job, blocks, stats, watch, cancel);
+        let ran = self.run_blocks_on(job, blocks, run);
         self.session.rollback(prompt);
         ran
     }
@@ -63,23 +59,24 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         blocks: Vec<Block>,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
+        run: &mut Run<'_>,
     ) -> Result<Draft, EngineError> {
         let mut head = job.around.head.clone();
         let mut all = Vec::new();
         let (mut steps, mut entropy, mut settled) = (0, 0.0, true);
         for (i, block) in blocks.into_iter().enumerate() {
-            let length = (head.len() + block.hole.len() + block.suffix.len()).min(self.abilities.canvas_length);
+            let length =
+                (head.len() + block.hole.len() + block.suffix.len()).min(self.abilities.canvas_length);
             let first_allowed = if i == 0 { job.around.first_allowed.clone() } else { None };
             let (fill, suffix) = (self.abilities.fill, block.suffix);
             let around = Frameset { head: head.clone(), suffix, fill, length, first_allowed };
             let canvas = around.canvas(&block.hole, BLOCK_STREAM + i as u64, false);
             let mut batch = [Condensing::new(canvas, &job.rules)];
-            stats.canvases += 1;
-            stats.forwards += condense(&self.session, &mut batch, &job.rules, cancel, &mut |b| watch.after_step(b))?;
-            watch.next_block();
+            run.stats.canvases += 1;
+            run.stats.forwards += condense(&self.session, &mut batch, &job.rules, run.cancel, &mut |b| {
+                run.watch.after_step(b)
+            })?;
+            run.watch.next_block();
             let [done] = batch;
             let answer = done.answer();
             steps += done.steps;
@@ -94,7 +91,7 @@ impl DiffusionEngine {
             let mut commit = std::mem::take(&mut head);
             commit.extend_from_slice(&answer);
             head = commit.split_off(commit.len() - self.abilities.head_tokens.min(commit.len()));
-            self.session.append(&commit, cancel)?;
+            self.session.append(&commit, run.cancel)?;
         }
         let (tokens, text) = finish(self, job, &all)?;
         let entropy_mean = entropy / all.len().max(1) as f32;
@@ -102,14 +99,12 @@ impl DiffusionEngine {
     }
 
     /// Drafts that start from `text`, of which a share of tokens is noise; the text itself competes as it stands.
-    pub(crate) fn from_text(
+    pub(crate) fn drafts_from_text(
         &mut self,
         job: &Job<'_>,
         text: &str,
         strength: f32,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
+        run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         // What was taken back from the prefix belongs to the hole now, and so to its text.
         let whole = format!("{}{text}", job.prompt.lead_text());
@@ -121,33 +116,47 @@ impl DiffusionEngine {
             return Ok(drafts);
         }
         let sequence = [&job.around.head[..], &tokens].concat();
-        let log_probs = self.session.log_probs(&[sequence], job.around.head.len(), cancel)?.pop().unwrap_or_default();
-        let noised = |round: usize| self.noised(job, &tokens, &log_probs, strength, round as u64);
+        let log_probs =
+            self.session.log_probs(&[sequence], job.around.head.len(), run.cancel)?.pop().unwrap_or_default();
+        let present = Present { tokens: &tokens, log_probs: &log_probs, strength };
+        let vocabulary = self.session.config().vocab_size as u32;
+        let noised = |round: usize| present.noised(&job.rules, vocabulary, round as u64);
         let rounds = job.effort.lengths;
         if tokens.len() <= job.hole_max {
             let canvases = (0..rounds).map(|i| job.around.canvas(&noised(i), i as u64, false)).collect();
-            drafts.extend(self.condense_batch(job, canvases, stats, watch, cancel)?);
+            drafts.extend(self.condense_batch(job, canvases, run)?);
             return Ok(drafts);
         }
         let whole: Vec<Vec<u32>> = (0..rounds).map(noised).collect();
         for noised in whole {
             let blocks = text_blocks(&noised, &tokens, job);
-            drafts.push(self.run_blocks(job, blocks, stats, watch, cancel)?);
+            drafts.push(self.run_blocks(job, blocks, run)?);
         }
         Ok(drafts)
     }
+}
 
-    /// `tokens` with a share of `strength` noised. In round 0 those that the causal pass finds least probable, in later
-    /// rounds ever more by chance, so that the rounds differ.
-    fn noised(&self, job: &Job<'_>, tokens: &[u32], log_probs: &[f32], strength: f32, round: u64) -> Vec<u32> {
-        let count = ((tokens.len() as f32 * strength).ceil() as usize).min(tokens.len());
+/// A text that is there, about to be refined.
+struct Present<'a> {
+    tokens: &'a [u32],
+    /// Causal log-probability of each token.
+    log_probs: &'a [f32],
+    /// Share of tokens to noise.
+    strength: f32,
+}
+
+impl Present<'_> {
+    /// The tokens with their share noised. In round 0 those that the causal pass finds least probable, in later rounds
+    /// ever more by chance, so that the rounds differ.
+    fn noised(&self, rules: &Rules, vocabulary: u32, round: u64) -> Vec<u32> {
+        let mut noised = self.tokens.to_vec();
+        let count = ((noised.len() as f32 * self.strength).ceil() as usize).min(noised.len());
         let at = |row: usize| Coordinates { stream: BLOCK_STREAM * 2 + round, step: 0, position: row as u64 };
-        let key = |row: &usize| log_probs[*row] - 4.0 * round as f32 * job.rules.generator.unit(at(*row), 3);
-        let mut order: Vec<usize> = (0..tokens.len()).collect();
+        let key = |row: &usize| self.log_probs[*row] - 4.0 * round as f32 * rules.generator.unit(at(*row), 3);
+        let mut order: Vec<usize> = (0..noised.len()).collect();
         order.sort_by(|a, b| key(a).total_cmp(&key(b)));
-        let mut noised = tokens.to_vec();
         for &row in &order[..count] {
-            noised[row] = job.rules.generator.first_noise(at(row), job.rules.noise, self.session.config().vocab_size as u32);
+            noised[row] = rules.generator.first_noise(at(row), rules.noise, vocabulary);
         }
         noised
     }
@@ -161,4 +170,43 @@ fn text_blocks(noised: &[u32], tokens: &[u32], job: &Job<'_>) -> Vec<Block> {
         Block { hole: noised[start..end].to_vec(), suffix: [&tokens[end..], &job.around.suffix].concat() }
     };
     starts.map(block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Noise;
+    use crate::noise::Generator;
+    use std::sync::Arc;
+
+    fn rules() -> Rules {
+        Rules {
+            steps_max: 4,
+            t_min: 0.4,
+            t_max: 0.8,
+            entropy_bound: 0.1,
+            stability: 1,
+            confidence: 0.005,
+            noise: Noise::Mask { mask_token_id: 9, uniform_share: 0.0, uniform_first_id: 0 },
+            generator: Generator::new(3),
+            banned: Arc::from([]),
+        }
+    }
+
+    #[test]
+    fn the_first_round_noises_what_the_causal_pass_doubts_most() {
+        let present = Present { tokens: &[1, 2, 3, 4], log_probs: &[-0.1, -5.0, -0.2, -3.0], strength: 0.5 };
+        assert_eq!(present.noised(&rules(), 10, 0), [1, 9, 3, 9]);
+    }
+
+    #[test]
+    fn strength_is_the_share_that_is_noised_in_every_round() {
+        for (strength, expected) in [(0.0, 0), (0.1, 1), (0.5, 3), (1.0, 5)] {
+            for round in 0..4 {
+                let present = Present { tokens: &[1, 2, 3, 4, 5], log_probs: &[-1.0; 5], strength };
+                let count = present.noised(&rules(), 10, round).iter().filter(|&&id| id == 9).count();
+                assert_eq!(count, expected, "strength {strength}, round {round}");
+            }
+        }
+    }
 }

@@ -3,12 +3,10 @@
 use crate::denoise::forbid;
 use crate::engine::DiffusionEngine;
 use crate::heal::heal;
-use crate::infill::ms;
 use crate::prompt::Prompt;
 use crate::rank::tokenizer_fault;
-use lacuna_engine::{
-    CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Stats,
-};
+use crate::watch::ms;
+use lacuna_engine::{CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Stats};
 use std::time::Instant;
 
 /// Greedy decoding as it goes.
@@ -33,7 +31,8 @@ impl DiffusionEngine {
         let prompt = self.healed_prompt(request)?;
         let limit = self.causal_limit(request);
         let (kind, suffix) = (request.kind, request.suffix.clone());
-        let (decoded, stats) = self.decode(&prompt, limit, &mut |text| stop_at(text, kind, &suffix), cancel)?;
+        let (decoded, stats) =
+            self.decode(&prompt, limit, &mut |text| stop_at(text, kind, &suffix), cancel)?;
         let cut = stop_at(&decoded.text, kind, &suffix).unwrap_or(decoded.text.len());
         Ok(answer(decoded, cut, stats, start))
     }
@@ -83,9 +82,9 @@ impl DiffusionEngine {
     ) -> Result<(Decoded, Stats), EngineError> {
         let start = Instant::now();
         let ids = prompt.whole();
-        let (&last, before) = ids
-            .split_last()
-            .ok_or_else(|| EngineError::InvalidRequest("there is nothing to continue: the prompt is empty".to_owned()))?;
+        let (&last, before) = ids.split_last().ok_or_else(|| {
+            EngineError::InvalidRequest("there is nothing to continue: the prompt is empty".to_owned())
+        })?;
         let mut stats = Stats { prompt_tokens: ids.len(), canvases: 1, ..Stats::default() };
         stats.cached_tokens = self.session.read(before, cancel)?;
         stats.encode_ms = ms(start);
@@ -95,8 +94,8 @@ impl DiffusionEngine {
         while decoded.tokens.len() < limit {
             let mut logits = self.session.next_logits(next, cancel)?;
             decoded.forwards += 1;
-            if let (true, Some(lead)) = (decoded.tokens.is_empty(), &prompt.lead) {
-                forbid(&mut logits, &lead.allowed);
+            if decoded.tokens.is_empty() {
+                self.forbid_first(&mut logits, prompt);
             }
             let best = lacuna_kernels::row_stats(&logits, 1.0);
             next = best.argmax as u32;
@@ -119,6 +118,18 @@ impl DiffusionEngine {
         stats.forwards = decoded.forwards;
         stats.denoise_ms = ms(start) - stats.encode_ms;
         Ok((decoded, stats))
+    }
+}
+
+impl DiffusionEngine {
+    /// A hole is never empty, and its first token begins with what was taken back from the prefix.
+    fn forbid_first(&self, logits: &mut [f32], prompt: &Prompt) {
+        for &id in self.abilities.banned.iter() {
+            logits[id as usize] = f32::NEG_INFINITY;
+        }
+        if let Some(lead) = &prompt.lead {
+            forbid(logits, &lead.allowed);
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use crate::abilities::Abilities;
 use crate::config::{GenerationConfig, Noise};
 use crate::heal::{Lead, heal};
-use crate::infill::ms;
 use crate::prompt::{Prompt, assemble, split_head};
 use crate::rank::tokenizer_fault;
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
+use crate::watch::ms;
 use lacuna_engine::{
-    CancelToken, Engine, EngineError, FrameSink, GenerateRequest, InfillRequest, Infilled, Limits, Method, ModelInfo,
-    NoiseInfo, ScoreRequest, Scored,
+    CancelToken, Engine, EngineError, FrameSink, GenerateRequest, InfillRequest, Infilled, Limits, Method,
+    ModelInfo, NoiseInfo, ScoreRequest, Scored,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -130,7 +130,8 @@ impl Engine for DiffusionEngine {
         let text = self.tokenizer.encode(&request.text).map_err(tokenizer_fault)?;
         self.session.read(&prompt.ids, cancel)?;
         let sequence = [&prompt.head[..], &text].concat();
-        let log_probs = self.session.log_probs(&[sequence], prompt.head.len(), cancel)?.pop().unwrap_or_default();
+        let log_probs =
+            self.session.log_probs(&[sequence], prompt.head.len(), cancel)?.pop().unwrap_or_default();
         tracing::debug!(tokens = text.len(), ms = ms(start), "scored");
         Ok(Scored { tokens: text.iter().map(|&id| self.tokenizer.piece(id)).collect(), log_probs })
     }

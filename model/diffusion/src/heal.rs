@@ -17,7 +17,10 @@ pub(crate) struct Lead {
 }
 
 /// The prefix's tokens without what the hole takes back.
-pub(crate) fn heal(tokenizer: &Tokenizer, prefix: &str) -> Result<(Vec<u32>, Option<Lead>), tokenizers::Error> {
+pub(crate) fn heal(
+    tokenizer: &Tokenizer,
+    prefix: &str,
+) -> Result<(Vec<u32>, Option<Lead>), tokenizers::Error> {
     let (mut ids, units) = tokenizer.encode_units(prefix)?;
     let [.., before, last] = units[..] else { return Ok((ids, None)) };
     if before == last {

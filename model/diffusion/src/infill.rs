@@ -5,11 +5,11 @@ use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
 use crate::engine::DiffusionEngine;
 use crate::lengths;
 use crate::noise::{Coordinates, Generator};
-use crate::prompt::Prompt;
 use crate::preset::{Effort, effort};
+use crate::prompt::Prompt;
 use crate::rank::{self, Draft, finish, tokenizer_fault};
-use crate::watch::Watch;
-use lacuna_engine::{CancelToken, EngineError, FrameSink, InfillRequest, Infilled, Start, Stats};
+use crate::watch::{Run, ms};
+use lacuna_engine::{CancelToken, EngineError, FrameSink, InfillRequest, Infilled, Start};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,11 +24,6 @@ pub(crate) struct Job<'r> {
     pub hole_max: usize,
 }
 
-/// Milliseconds since `start`.
-pub(crate) fn ms(start: Instant) -> f32 {
-    start.elapsed().as_secs_f32() * 1e3
-}
-
 impl DiffusionEngine {
     /// Fills or refines one hole by diffusion.
     pub(crate) fn fill(
@@ -37,41 +32,29 @@ impl DiffusionEngine {
         cancel: &CancelToken,
         sink: &mut dyn FrameSink,
     ) -> Result<Infilled, EngineError> {
-        let start = Instant::now();
-        let mut stats = Stats::default();
-        let job = self.prepare(request, &mut stats, cancel)?;
-        stats.encode_ms = ms(start);
-        let mut watch = Watch::new(Arc::clone(&self.tokenizer), sink, start);
-        watch.strip(job.prompt.lead_text());
+        let mut run = Run::new(Arc::clone(&self.tokenizer), sink, cancel);
+        let job = self.prepare(request, &mut run)?;
+        run.stats.encode_ms = ms(run.start);
+        run.watch.strip(job.prompt.lead_text());
         let drafts = match &request.start {
-            Start::Noise => self.from_noise(&job, &mut stats, &mut watch, cancel)?,
-            Start::Text { text, strength } => {
-                self.from_text(&job, text, *strength, &mut stats, &mut watch, cancel)?
-            }
+            Start::Noise => self.drafts_from_noise(&job, &mut run)?,
+            Start::Text { text, strength } => self.drafts_from_text(&job, text, *strength, &mut run)?,
         };
-        stats.first_frame_ms = watch.first_frame_ms();
-        stats.denoise_ms = ms(start) - stats.encode_ms;
+        run.stats.denoise_ms = ms(run.start) - run.stats.encode_ms;
         let scoring = Instant::now();
         let mut candidates = rank::rank(self, &job, drafts, cancel)?;
         candidates.truncate(job.effort.candidates);
-        stats.score_ms = ms(scoring);
-        stats.total_ms = ms(start);
+        run.stats.score_ms = ms(scoring);
         let best = candidates.first().map_or(0, |c| c.tokens);
-        stats.tokens_per_forward = best as f32 / stats.forwards.max(1) as f32;
-        Ok(Infilled { candidates, stats })
+        Ok(Infilled { candidates, stats: run.finish(best) })
     }
 
     /// Reads the prompt into the KV cache and lays out what stands around the hole.
-    fn prepare<'r>(
-        &mut self,
-        request: &'r InfillRequest,
-        stats: &mut Stats,
-        cancel: &CancelToken,
-    ) -> Result<Job<'r>, EngineError> {
+    fn prepare<'r>(&mut self, request: &'r InfillRequest, run: &mut Run<'_>) -> Result<Job<'r>, EngineError> {
         request.validate(&self.limits)?;
         let prompt = self.healed_prompt(request)?;
-        stats.prompt_tokens = prompt.ids.len() + prompt.head.len();
-        stats.cached_tokens = self.session.read(&prompt.ids, cancel)?;
+        run.stats.prompt_tokens = prompt.ids.len() + prompt.head.len();
+        run.stats.cached_tokens = self.session.read(&prompt.ids, run.cancel)?;
         let around = Frameset {
             head: prompt.head.clone(),
             suffix: self.near_suffix(&request.suffix)?,
@@ -81,7 +64,8 @@ impl DiffusionEngine {
         };
         let effort = effort(&request.sampling, self.generation.steps_max);
         let rules = self.rules(effort.steps, request.sampling.seed);
-        let hole_max = around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
+        let hole_max =
+            around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
         Ok(Job { request, prompt, around, rules, effort, hole_max })
     }
 
@@ -117,7 +101,7 @@ impl DiffusionEngine {
     }
 
     /// Hole lengths worth denoising, most probable first.
-    fn lengths(&self, job: &Job<'_>, stats: &mut Stats, cancel: &CancelToken) -> Result<Vec<usize>, EngineError> {
+    fn lengths(&self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<usize>, EngineError> {
         if let Some(lengths) = job.request.sampling.lengths.as_ref().filter(|lengths| !lengths.is_empty()) {
             return Ok(lengths.clone());
         }
@@ -128,8 +112,8 @@ impl DiffusionEngine {
         let mut buckets = self.abilities.length_buckets.clone();
         buckets.iter_mut().for_each(|bucket| *bucket = (*bucket).min(job.hole_max));
         buckets.dedup();
-        let curves = self.blank_curves(job, &buckets, blank, cancel)?;
-        stats.forwards += 1;
+        let curves = self.blank_curves(job, &buckets, blank, run.cancel)?;
+        run.stats.forwards += 1;
         Ok(lengths::from_blanks(&curves, job.hole_max, count))
     }
 
@@ -141,11 +125,15 @@ impl DiffusionEngine {
         blank: u32,
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let canvas = |&bucket: &usize| job.around.canvas(&self.all_noise(job, bucket, u64::MAX), u64::MAX, false);
+        let canvas =
+            |&bucket: &usize| job.around.canvas(&self.all_noise(job, bucket, u64::MAX), u64::MAX, false);
         let canvases: Vec<Canvas> = buckets.iter().map(canvas).collect();
         let tokens: Vec<u32> = canvases.iter().flat_map(|canvas| canvas.tokens.iter().copied()).collect();
         let length = tokens.len() / canvases.len().max(1);
-        let rows = canvases.iter().enumerate().flat_map(|(b, canvas)| canvas.hole().map(move |row| b * length + row));
+        let rows = canvases
+            .iter()
+            .enumerate()
+            .flat_map(|(b, canvas)| canvas.hole().map(move |row| b * length + row));
         let rows: Vec<usize> = rows.collect();
         let step = Step { tokens: &tokens, batch: canvases.len(), soft: None, rows: &rows };
         let logits = self.session.denoise(&step, cancel)?;
@@ -167,14 +155,8 @@ impl DiffusionEngine {
         (0..length).map(draw).collect()
     }
 
-    fn from_noise(
-        &mut self,
-        job: &Job<'_>,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
-    ) -> Result<Vec<Draft>, EngineError> {
-        let lengths = self.lengths(job, stats, cancel)?;
+    fn drafts_from_noise(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
+        let lengths = self.lengths(job, run)?;
         let (short, long): (Vec<usize>, Vec<usize>) = lengths.iter().partition(|&&n| n <= job.hole_max);
         let mut drafts = Vec::new();
         if !short.is_empty() {
@@ -185,10 +167,10 @@ impl DiffusionEngine {
                 job.around.canvas(&self.all_noise(job, length, i as u64), i as u64, i >= short.len())
             };
             let batch = (0..canvases).map(canvas).collect();
-            drafts.extend(self.condense_batch(job, batch, stats, watch, cancel)?);
+            drafts.extend(self.condense_batch(job, batch, run)?);
         }
         for length in long {
-            drafts.push(self.fill_in_blocks(job, length, stats, watch, cancel)?);
+            drafts.push(self.fill_in_blocks(job, length, run)?);
         }
         Ok(drafts)
     }
@@ -198,20 +180,26 @@ impl DiffusionEngine {
         &self,
         job: &Job<'_>,
         canvases: Vec<Canvas>,
-        stats: &mut Stats,
-        watch: &mut Watch<'_>,
-        cancel: &CancelToken,
+        run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
-        let mut batch: Vec<Condensing> = canvases.into_iter().map(|c| Condensing::new(c, &job.rules)).collect();
-        stats.canvases += batch.len();
-        stats.forwards +=
-            condense(&self.session, &mut batch, &job.rules, cancel, &mut |batch| watch.after_step(batch))?;
+        let mut batch: Vec<Condensing> =
+            canvases.into_iter().map(|c| Condensing::new(c, &job.rules)).collect();
+        run.stats.canvases += batch.len();
+        run.stats.forwards += condense(&self.session, &mut batch, &job.rules, run.cancel, &mut |batch| {
+            run.watch.after_step(batch)
+        })?;
         batch.iter().map(|condensing| self.draft(job, condensing)).collect()
     }
 
     fn draft(&self, job: &Job<'_>, condensing: &Condensing) -> Result<Draft, EngineError> {
         let (tokens, text) = finish(self, job, &condensing.answer())?;
         let entropy_mean = condensing.entropy_mean();
-        Ok(Draft { tokens: tokens.len(), text, entropy_mean, steps: condensing.steps, settled: condensing.settled })
+        Ok(Draft {
+            tokens: tokens.len(),
+            text,
+            entropy_mean,
+            steps: condensing.steps,
+            settled: condensing.settled,
+        })
     }
 }

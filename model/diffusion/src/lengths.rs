@@ -43,7 +43,11 @@ fn log_lengths(curve: &[f32]) -> Vec<f64> {
 
 fn log_sum(log: &[f64]) -> f64 {
     let max = log.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if max == f64::NEG_INFINITY { 0.0 } else { max + log.iter().map(|value| (value - max).exp()).sum::<f64>().ln() }
+    if max == f64::NEG_INFINITY {
+        0.0
+    } else {
+        max + log.iter().map(|value| (value - max).exp()).sum::<f64>().ln()
+    }
 }
 
 /// Lengths to try when the model cannot say one, spread so that neighbours differ by about half.
@@ -56,7 +60,12 @@ pub(crate) fn grid(kind: HoleKind, length_max: usize, count: usize) -> Vec<usize
     };
     let mut lengths: Vec<usize> = spread.iter().map(|&length| length.clamp(1, length_max.max(1))).collect();
     let mut seen = Vec::new();
-    lengths.retain(|length| !seen.contains(length) && { seen.push(*length); true });
+    lengths.retain(|length| {
+        !seen.contains(length) && {
+            seen.push(*length);
+            true
+        }
+    });
     lengths.truncate(count.max(1));
     lengths
 }

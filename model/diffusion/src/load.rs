@@ -40,7 +40,8 @@ pub struct LoadOptions {
 /// # Errors
 /// [`EngineError::Model`] naming the file, key or tensor at fault, what was expected and what was found.
 pub fn load(options: &LoadOptions) -> Result<DiffusionEngine, EngineError> {
-    let name = options.model.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
+    let name =
+        options.model.as_ref().map_or_else(|| "built-in".to_owned(), |path| path.display().to_string());
     let fault = |reason: String| EngineError::Model { path: name.clone(), reason };
     let source = options.model.clone().map_or_else(shipped::source, ModelSource::Dir);
     let precision = match options.precision {
@@ -55,8 +56,8 @@ pub fn load(options: &LoadOptions) -> Result<DiffusionEngine, EngineError> {
         Some(folder) => Tokenizer::from_file(&folder.join("tokenizer.json"), net.config().vocab_size),
     };
     let tokenizer = tokenizer.map_err(|error| fault(error.to_string()))?;
-    let abilities =
-        Abilities::resolve(net.config(), net.generation(), &tokenizer).map_err(|error| fault(error.to_string()))?;
+    let abilities = Abilities::resolve(net.config(), net.generation(), &tokenizer)
+        .map_err(|error| fault(error.to_string()))?;
     let generation = net.generation().clone();
     let instruct = options.model.as_ref().is_some_and(|folder| folder.join("chat_template.jinja").is_file());
     // Room for the prompt, for what is committed or scored beyond it, and one canvas.

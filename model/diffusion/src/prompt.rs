@@ -30,7 +30,8 @@ impl PromptTokens {
             config.prompt.begin.iter().map(|token| tokenizer.id_of(token)).collect::<Result<_, _>>()?
         };
         let named = config.prompt.languages.iter();
-        let languages = named.map(|(id, token)| Ok((id.clone(), tokenizer.id_of(token)?))).collect::<Result<_, _>>()?;
+        let languages =
+            named.map(|(id, token)| Ok((id.clone(), tokenizer.id_of(token)?))).collect::<Result<_, _>>()?;
         Ok(Self { begin, languages })
     }
 
@@ -102,7 +103,8 @@ fn cut(len: usize, room: usize) -> usize {
 /// [`EngineError::InvalidRequest`] when the prompt is empty (no begin token and no text).
 pub(crate) fn split_head(mut ids: Vec<u32>, head: usize) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
     if ids.is_empty() {
-        let reason = "the prompt is empty: the model names no begin token and there is no text before the hole";
+        let reason =
+            "the prompt is empty: the model names no begin token and there is no text before the hole";
         return Err(EngineError::InvalidRequest(reason.to_owned()));
     }
     let at = ids.len().saturating_sub(head.max(1));

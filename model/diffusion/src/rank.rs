@@ -41,7 +41,10 @@ pub(crate) fn finish(
 }
 
 pub(crate) fn tokenizer_fault(error: impl std::fmt::Display) -> EngineError {
-    EngineError::Compute { while_doing: "turning text into tokens or back".to_owned(), reason: error.to_string() }
+    EngineError::Compute {
+        while_doing: "turning text into tokens or back".to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 /// Scores `drafts` in one batch and sorts them, best first; equal texts are kept once.
@@ -59,7 +62,8 @@ pub(crate) fn rank(
     let line_break = prompt.iter().rposition(|&id| engine.tokenizer.piece(id).contains('\n')).unwrap_or(0);
     // The token before the line is read again, so it must not lie beyond what the cache holds.
     let line_start = line_break.max(job.prompt.header).clamp(1, job.prompt.ids.len() + 1);
-    let line = engine.tokenizer.decode(&prompt[line_start..]).map_err(tokenizer_fault)? + job.prompt.lead_text();
+    let line =
+        engine.tokenizer.decode(&prompt[line_start..]).map_err(tokenizer_fault)? + job.prompt.lead_text();
     let suffix = &job.around.suffix[..job.around.suffix.len().min(SUFFIX_TOKENS_SCORED)];
     let ahead = engine.tokenizer.decode(suffix).map_err(tokenizer_fault)?;
     let mut sequences = Vec::with_capacity(drafts.len());
@@ -75,7 +79,8 @@ pub(crate) fn rank(
     let mut candidates: Vec<Candidate> = Vec::with_capacity(drafts.len());
     for ((draft, log_probs), starts) in drafts.into_iter().zip(log_probs).zip(starts) {
         let suffix_at = line.len() + draft.text.len();
-        let after: f32 = log_probs.iter().zip(&starts).filter(|&(_, &at)| at >= suffix_at).map(|(p, _)| p).sum();
+        let after: f32 =
+            log_probs.iter().zip(&starts).filter(|&(_, &at)| at >= suffix_at).map(|(p, _)| p).sum();
         let hole: f32 = (log_probs.iter().zip(&starts))
             .filter(|&(_, &at)| at < suffix_at && at + 1 >= line.len())
             .map(|(p, _)| p)

@@ -103,10 +103,12 @@ impl Session {
             let size = self.config().hidden_size;
             let predicts = |(b, s): (usize, &Vec<u32>)| (skip..s.len()).map(move |i| b * width + i - 1);
             let rows = sequences.iter().enumerate().flat_map(predicts);
-            let states: Vec<f32> = rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
+            let states: Vec<f32> =
+                rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
             let logits = self.net.logits(&states)?;
             let mut rows = logits.chunks_exact(self.config().vocab_size);
-            let mut log_prob = |&id: &u32| rows.next().map_or(f32::NEG_INFINITY, |row| log_softmax_at(row, id as usize));
+            let mut log_prob =
+                |&id: &u32| rows.next().map_or(f32::NEG_INFINITY, |row| log_softmax_at(row, id as usize));
             Ok(sequences.iter().map(|s| s.iter().skip(skip).map(&mut log_prob).collect()).collect())
         })
     }

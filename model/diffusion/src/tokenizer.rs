@@ -31,7 +31,8 @@ pub(crate) enum TokenizerError {
 impl Tokenizer {
     /// Reads `tokenizer.json` from a file and holds it against `vocabulary` of the model.
     pub(crate) fn from_file(path: &Path, vocabulary: usize) -> Result<Self, TokenizerError> {
-        let unreadable = |reason: String| TokenizerError::Unreadable { path: path.display().to_string(), reason };
+        let unreadable =
+            |reason: String| TokenizerError::Unreadable { path: path.display().to_string(), reason };
         let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
         Self::from_bytes(&bytes, &path.display().to_string(), vocabulary)
     }
@@ -98,8 +99,13 @@ impl Tokenizer {
 
     /// Ids of the special tokens, ascending: never part of a candidate.
     pub(crate) fn special_ids(&self) -> Vec<u32> {
-        let mut ids: Vec<u32> =
-            self.inner.get_added_tokens_decoder().iter().filter(|(_, t)| t.special).map(|(&id, _)| id).collect();
+        let mut ids: Vec<u32> = self
+            .inner
+            .get_added_tokens_decoder()
+            .iter()
+            .filter(|(_, t)| t.special)
+            .map(|(&id, _)| id)
+            .collect();
         ids.sort_unstable();
         ids
     }

@@ -1,11 +1,42 @@
 //! Turns the batch after each step into frames for whoever watches.
 
 use crate::denoise::Condensing;
-use crate::infill::ms;
 use crate::tokenizer::Tokenizer;
-use lacuna_engine::{Cell, CellState, Frame, FrameSink};
+use lacuna_engine::{CancelToken, Cell, CellState, Frame, FrameSink, Stats};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What accompanies one request from start to end: its costs, its watcher, and whether it is still wanted.
+pub(crate) struct Run<'a> {
+    pub start: Instant,
+    pub stats: Stats,
+    pub watch: Watch<'a>,
+    pub cancel: &'a CancelToken,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        tokenizer: Arc<Tokenizer>,
+        sink: &'a mut dyn FrameSink,
+        cancel: &'a CancelToken,
+    ) -> Self {
+        let start = Instant::now();
+        Self { start, stats: Stats::default(), watch: Watch::new(tokenizer, sink, start), cancel }
+    }
+
+    /// The costs, once the best answer has `tokens` tokens.
+    pub(crate) fn finish(mut self, tokens: usize) -> Stats {
+        self.stats.first_frame_ms = self.watch.first_frame_ms();
+        self.stats.total_ms = ms(self.start);
+        self.stats.tokens_per_forward = tokens as f32 / self.stats.forwards.max(1) as f32;
+        self.stats
+    }
+}
+
+/// Milliseconds since `start`.
+pub(crate) fn ms(start: Instant) -> f32 {
+    start.elapsed().as_secs_f32() * 1e3
+}
 
 /// Sends frames of the leading canvas and notes when the first one was ready.
 pub(crate) struct Watch<'a> {
