@@ -108,6 +108,11 @@ impl Attention {
         new
     }
 
+    /// The keys and values of `x` `[rows, hidden]` alone.
+    pub(crate) fn keys_values(&self, x: &[f32], context: &Context<'_>) -> NewKv {
+        self.project(x, x.len() / self.qkv.depth(), context).1
+    }
+
     /// Queries `[rows, heads, head_dim]`, keys and values `[rows, kv_heads, head_dim]`, normed and turned.
     fn project(&self, x: &[f32], rows: usize, context: &Context<'_>) -> (Vec<f32>, NewKv) {
         let (dim, kv_heads) = (self.config.head_dim, self.config.kv_heads);

@@ -77,31 +77,43 @@ impl Layer {
         })
     }
 
-    /// Updates the residual stream `x` `[rows, hidden]` in place; returns the keys and values it made.
-    pub(crate) fn forward(&self, x: &mut [f32], context: &Context<'_>) -> NewKv {
-        let rows = x.len() / self.hidden;
+    /// The first half: adds attention to the residual stream `x` `[rows, hidden]`; returns the keys and values it made.
+    pub(crate) fn attend(&self, x: &mut [f32], context: &Context<'_>) -> NewKv {
         let mut normed = vec![0.0; x.len()]; // [rows, hidden]
         let mut out = vec![0.0; x.len()]; // [rows, hidden]
-
         self.norm(x, &self.norms.input, &mut normed);
         let new = self.attention.forward(&normed, context, &mut out);
         self.norm(&out, &self.norms.post_attention, &mut normed);
         add(x, &normed);
+        new
+    }
 
-        let mut dense = vec![0.0; x.len()]; // [rows, hidden]
+    /// The second half, row by row: adds the dense feed-forward and the experts to `x` `[rows, hidden]`, and scales.
+    pub(crate) fn feed_forward(&self, x: &mut [f32], mode: Mode) {
+        let rows = x.len() / self.hidden;
+        let mut normed = vec![0.0; x.len()]; // [rows, hidden]
+        let mut out = vec![0.0; x.len()]; // [rows, hidden]
+        let mut sum = vec![0.0; x.len()]; // [rows, hidden]
+
         self.norm(x, &self.norms.pre_feedforward, &mut normed);
         self.mlp.forward(&normed, rows, &mut out);
-        self.norm(&out, &self.norms.post_feedforward_1, &mut dense);
+        self.norm(&out, &self.norms.post_feedforward_1, &mut sum);
 
         self.norm(x, &self.norms.pre_feedforward_2, &mut normed);
         self.experts.forward(x, &normed, &mut out);
         self.norm(&out, &self.norms.post_feedforward_2, &mut normed);
+        add(&mut sum, &normed);
 
-        add(&mut dense, &normed);
-        self.norm(&dense, &self.norms.post_feedforward, &mut normed);
+        self.norm(&sum, &self.norms.post_feedforward, &mut normed);
         add(x, &normed);
-        scale(x, if context.mode == Mode::Canvas { self.decoder_scalar } else { self.encoder_scalar });
-        new
+        scale(x, if mode == Mode::Canvas { self.decoder_scalar } else { self.encoder_scalar });
+    }
+
+    /// Only the keys and values that [`Layer::attend`] would make: all that a cache needs of the last layer.
+    pub(crate) fn keys_values(&self, x: &[f32], context: &Context<'_>) -> NewKv {
+        let mut normed = vec![0.0; x.len()]; // [rows, hidden]
+        self.norm(x, &self.norms.input, &mut normed);
+        self.attention.keys_values(&normed, context)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {

@@ -4,8 +4,8 @@
 //! on the CPU. Each entry point runs inside the current rayon pool; results have the same bits on any number of threads.
 //! Source: `modeling_diffusion_gemma.py` of transformers 5.23.0.
 
-use crate::attention::{Context, Mode, NewKv};
-use crate::config::{Config, GenerationConfig};
+use crate::attention::{Context, Mode};
+use crate::config::{Config, GenerationConfig, LayerConfig};
 use crate::embedding::Embedding;
 use crate::error::LoadError;
 use crate::kv::KvCache;
@@ -16,6 +16,7 @@ use crate::weights::{ModelSource, Weights};
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::{Precision, add, rms_norm};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Tokens the encoder reads at once: bounds its working memory on long prompts.
@@ -134,19 +135,36 @@ impl Net {
         ids: &[u32],
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError> {
+        let mut states = Vec::with_capacity(ids.len() * self.config.hidden_size);
+        self.encode_chunks(cache, ids, cancel, Some(&mut states))?;
+        Ok(states)
+    }
+
+    /// As [`Net::encode`] where only the cache is wanted: the last layer makes its keys and values and no more.
+    ///
+    /// # Errors
+    /// As [`Net::encode`].
+    pub fn read(&self, cache: &mut KvCache, ids: &[u32], cancel: &CancelToken) -> Result<(), EngineError> {
+        self.encode_chunks(cache, ids, cancel, None)
+    }
+
+    fn encode_chunks(
+        &self,
+        cache: &mut KvCache,
+        ids: &[u32],
+        cancel: &CancelToken,
+        mut states: Option<&mut Vec<f32>>,
+    ) -> Result<(), EngineError> {
         cache.check_room(ids.len())?;
         let before = cache.len();
-        let mut hidden = Vec::with_capacity(ids.len() * self.config.hidden_size);
         for chunk in ids.chunks(ENCODE_CHUNK) {
-            match in_pool(|| self.encode_chunk(cache, chunk, cancel)) {
-                Ok(states) => hidden.extend(states),
-                Err(error) => {
-                    cache.truncate(before);
-                    return Err(error);
-                }
+            let states = states.as_deref_mut();
+            if let Err(error) = in_pool(|| self.encode_chunk(cache, chunk, cancel, states)) {
+                cache.truncate(before);
+                return Err(error);
             }
         }
-        Ok(hidden)
+        Ok(())
     }
 
     fn encode_chunk(
@@ -154,16 +172,27 @@ impl Net {
         cache: &mut KvCache,
         ids: &[u32],
         cancel: &CancelToken,
-    ) -> Result<Vec<f32>, EngineError> {
+        states: Option<&mut Vec<f32>>,
+    ) -> Result<(), EngineError> {
         let mut x = self.embedding.rows(ids)?; // [T, hidden]
-        let pass = self.pass(Mode::Causal, 1, cache.len() + ids.len());
-        for index in 0..self.layers.len() {
+        let pass = self.pass(Mode::Causal, 1, cache, ids.len());
+        for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
-            let new = self.layer(index, &mut x, cache, &pass);
+            let context = self.context(index, cache, &pass);
+            let new = if states.is_none() && index + 1 == self.layers.len() {
+                layer.keys_values(&x, &context)
+            } else {
+                let new = layer.attend(&mut x, &context);
+                layer.feed_forward(&mut x, Mode::Causal);
+                new
+            };
             cache.append(index, &new.k, &new.v);
         }
         cache.commit(ids.len());
-        Ok(self.final_norm(&x))
+        if let Some(states) = states {
+            states.extend(self.final_norm(&x));
+        }
+        Ok(())
     }
 
     /// Reads a batch of equally long continuations `ids` `[B · T]` of what the cache holds, left to right, and writes
@@ -181,7 +210,8 @@ impl Net {
         check_batch(ids, batch)?;
         in_pool(|| {
             let x = self.embedding.rows(ids)?; // [B · T, hidden]
-            self.through(x, cache, (Mode::Causal, batch), cancel)
+            let pass = self.pass(Mode::Causal, batch, cache, ids.len() / batch);
+            self.through(x, cache, &pass, cancel)
         })
     }
 
@@ -204,11 +234,9 @@ impl Net {
         }
         in_pool(|| {
             let x = self.condition(self.embedding.rows(tokens)?, soft); // [B · C, hidden]
-            let states = self.through(x, cache, (Mode::Canvas, batch), cancel)?; // [B · C, hidden]
-            match rows {
-                None => Ok(self.embedding.logits(&states)),
-                Some(rows) => Ok(self.embedding.logits(&pick(&states, rows, hidden)?)),
-            }
+            let pass = Pass { rows, ..self.pass(Mode::Canvas, batch, cache, tokens.len() / batch) };
+            let states = self.through(x, cache, &pass, cancel)?; // [rows, hidden]
+            Ok(self.embedding.logits(&states)) // [rows, V]
         })
     }
 
@@ -253,37 +281,43 @@ impl Net {
         out
     }
 
-    /// All layers and the final norm over `x` `[B · T, hidden]`, reading the cache and writing nothing.
+    /// All layers and the final norm over `x` `[B · T, hidden]`, reading the cache and writing nothing. Where only some
+    /// rows are wanted, the others end with the last layer's attention.
     fn through(
         &self,
         mut x: Vec<f32>,
         cache: &KvCache,
-        (mode, batch): (Mode, usize),
+        pass: &Pass<'_>,
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError> {
-        let tokens = x.len() / self.config.hidden_size / batch;
-        let pass = self.pass(mode, batch, cache.len() + tokens);
-        for index in 0..self.layers.len() {
+        for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
-            self.layer(index, &mut x, cache, &pass);
+            layer.attend(&mut x, &self.context(index, cache, pass));
+            if let Some(rows) = pass.rows
+                && index + 1 == self.layers.len()
+            {
+                x = pick(&x, rows, self.config.hidden_size)?; // [rows, hidden]
+            }
+            layer.feed_forward(&mut x, pass.mode);
         }
         Ok(self.final_norm(&x))
     }
 
-    fn layer(&self, index: usize, x: &mut [f32], cache: &KvCache, pass: &Pass) -> NewKv {
-        let tokens = x.len() / self.config.hidden_size / pass.batch;
-        let context = Context {
-            mode: pass.mode,
-            batch: pass.batch,
-            positions: cache.len()..cache.len() + tokens,
-            prefix: cache.layer(index),
-            rope: &pass.tables[self.rope_of[index]],
-        };
-        self.layers[index].forward(x, &context)
+    fn pass(&self, mode: Mode, batch: usize, cache: &KvCache, tokens: usize) -> Pass<'static> {
+        let positions = cache.len()..cache.len() + tokens;
+        let tables = self.ropes.iter().map(|rope| rope.table(positions.end)).collect();
+        Pass { mode, batch, positions, tables, rows: None }
     }
 
-    fn pass(&self, mode: Mode, batch: usize, positions: usize) -> Pass {
-        Pass { mode, batch, tables: self.ropes.iter().map(|rope| rope.table(positions)).collect() }
+    /// What `pass` means to layer `index`.
+    fn context<'a>(&self, index: usize, cache: &'a KvCache, pass: &'a Pass<'_>) -> Context<'a> {
+        Context {
+            mode: pass.mode,
+            batch: pass.batch,
+            positions: pass.positions.clone(),
+            prefix: cache.layer(index),
+            rope: &pass.tables[self.rope_of[index]],
+        }
     }
 
     fn final_norm(&self, x: &[f32]) -> Vec<f32> {
@@ -294,10 +328,14 @@ impl Net {
 }
 
 /// What all layers of one pass share.
-struct Pass {
+struct Pass<'a> {
     mode: Mode,
     batch: usize,
+    /// Of each sequence's tokens.
+    positions: Range<usize>,
     tables: Vec<Arc<Table>>,
+    /// Rows of the batch that are wanted, if not all.
+    rows: Option<&'a [usize]>,
 }
 
 /// Runs `work` on a thread of the current rayon pool, so that its kernels do not cross into the pool one by one.
@@ -307,11 +345,10 @@ fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 
 /// One rotary table for every distinct embedding, and which one each layer uses.
 fn ropes(config: &Config) -> (Vec<Rope>, Vec<usize>) {
-    let mut kinds: Vec<crate::config::LayerConfig> = Vec::new();
+    let mut kinds: Vec<LayerConfig> = Vec::new();
     let mut rope_of = Vec::with_capacity(config.layers.len());
     for layer in &config.layers {
-        let same =
-            |kind: &crate::config::LayerConfig| kind.head_dim == layer.head_dim && kind.rope == layer.rope;
+        let same = |kind: &LayerConfig| kind.head_dim == layer.head_dim && kind.rope == layer.rope;
         rope_of.push(kinds.iter().position(same).unwrap_or(kinds.len()));
         if rope_of.last() == Some(&kinds.len()) {
             kinds.push(*layer);

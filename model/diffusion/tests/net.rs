@@ -56,6 +56,10 @@ fn a_prompt_read_in_pieces_is_the_prompt_read_at_once() {
     let canvas = ids(16, 4);
     let denoise = |cache| NET.denoise(cache, &canvases(&canvas, 1), &CancelToken::new()).unwrap();
     assert!(denoise(&whole) == denoise(&pieces), "what the canvas sees differs");
+    let mut only_read = KvCache::new(NET.config());
+    NET.read(&mut only_read, &prompt[..50], &CancelToken::new()).unwrap();
+    NET.read(&mut only_read, &prompt[50..], &CancelToken::new()).unwrap();
+    assert!(denoise(&whole) == denoise(&only_read), "reading without hidden states differs");
 }
 
 #[test]

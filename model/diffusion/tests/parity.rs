@@ -11,7 +11,7 @@ use lacuna_diffusion::replay::replay;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
-/// The committed recordings differ by less than 1e-4 (the reference from itself by up to 3e-5, see the fixtures' README).
+/// The committed recordings differ by less than 1e-4 (the reference from itself by up to 2e-5, see the fixtures' README).
 /// Twenty times that leaves room for other instruction sets, and a mistake shows as differences of order 1.
 const TOLERANCE: f32 = 2e-3;
 
@@ -40,8 +40,9 @@ fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     chunks.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect()
 }
 
-/// Replays one recording and compares; returns the largest difference.
-fn check(input: &Path) -> f32 {
+/// Replays one recording and compares; returns the largest difference, or `None` where the reference is too uncertain
+/// of itself to be a measure.
+fn check(input: &Path) -> Option<f32> {
     let case = input.display();
     let dir = input.parent().unwrap();
     let name = format!("lacuna-parity-{}-{:x}.safetensors", std::process::id(), input.as_os_str().len());
@@ -52,7 +53,9 @@ fn check(input: &Path) -> f32 {
     let (_, header) = SafeTensors::read_metadata(&expected).unwrap();
     if let Some(spread) = header.metadata().as_ref().and_then(|metadata| metadata.get("reference_spread")) {
         let spread: f32 = spread.parse().unwrap();
-        assert!(spread < TOLERANCE / 10.0, "{case}: the reference itself is uncertain by {spread}");
+        if spread > TOLERANCE / 10.0 {
+            return None;
+        }
     }
     let expected = SafeTensors::deserialize(&expected).unwrap();
     let found = SafeTensors::deserialize(&found).unwrap();
@@ -72,7 +75,7 @@ fn check(input: &Path) -> f32 {
         let (e, f) = (expected.tensor(name).unwrap(), found.tensor(name).unwrap());
         assert!(e.data() == f.data(), "{case}: {name} differs");
     }
-    largest
+    Some(largest)
 }
 
 fn stem(path: &Path) -> String {
@@ -84,7 +87,7 @@ fn every_committed_recording_is_reproduced() {
     let found = recordings(&fixtures());
     assert_eq!(found.len(), 6, "recordings of fixtures/parity");
     for input in found {
-        check(&input);
+        assert!(check(&input).is_some(), "{}: the reference is uncertain of itself", input.display());
     }
 }
 
@@ -93,8 +96,11 @@ fn every_recording_of_the_given_directory_is_reproduced() {
     let Some(root) = std::env::var_os("LACUNA_PARITY_DIR") else { return };
     let found = recordings(Path::new(&root));
     assert!(!found.is_empty(), "LACUNA_PARITY_DIR holds no recording");
+    let mut reproduced = 0;
     for input in &found {
-        println!("{}: {:.1e}", input.display(), check(input));
+        let largest = check(input);
+        println!("{}: {largest:?}", input.display());
+        reproduced += usize::from(largest.is_some());
     }
-    println!("{} recordings reproduced", found.len());
+    println!("{reproduced} recordings reproduced, {} too uncertain to tell", found.len() - reproduced);
 }
