@@ -197,7 +197,7 @@ fn weights_that_are_not_numbers() {
     let last = bytes.len();
     bytes[last - 64..].fill(0xff); // not-a-number in bf16, f16 and f32 alike
     fs::write(bench.file("model.safetensors"), bytes).unwrap();
-    bench.check(&["model.safetensors"]);
+    bench.check(&["tensor model.", "finite"]);
 }
 
 #[test]
@@ -254,7 +254,8 @@ fn a_shard_index_that_points_outside_or_nowhere() {
         fs::remove_file(bench.file("model.safetensors")).unwrap();
         let index = json!({"metadata": {}, "weight_map": {"model.decoder.norm.weight": target}});
         fs::write(bench.file("model.safetensors.index.json"), index.to_string()).unwrap();
-        bench.check(&["model.safetensors.index.json"]);
+        let name = target.rsplit('/').next().unwrap();
+        bench.check(&[name]);
     }
 }
 

@@ -78,8 +78,8 @@ impl Abilities {
                 }
             },
             special,
-            end_of_document: generation.eos_token_ids.first().copied(),
-            fill: pad,
+            end_of_document: lacuna.end_of_document.0.or(generation.eos_token_ids.first().copied()),
+            fill: lacuna.end_of_document.1.unwrap_or(pad),
         })
     }
 

@@ -20,6 +20,13 @@ pub fn entropy_bound(entropy: &[f32], bound: f32) -> Vec<bool> {
     accepted
 }
 
+/// The temperature with `remaining` of `steps` steps to go: linear from `t_max` to `t_min` as `remaining` counts down from
+/// `steps` to 1.
+#[must_use]
+pub fn temperature(t_min: f64, t_max: f64, remaining: usize, steps: usize) -> f32 {
+    (t_min + (t_max - t_min) * (remaining as f64 / steps.max(1) as f64)) as f32
+}
+
 /// The stable-and-confident rule (`StableAndConfidentStoppingCriteria`) of one canvas over one block.
 #[derive(Clone, Debug)]
 pub struct StopRule {

@@ -56,7 +56,7 @@ impl DiffusionEngine {
             first_allowed: None,
         };
         let steps = WARM_UP + bench.repeats + 1; // the last step of a canvas skips the soft embedding: not timed
-        let mut rules = self.rules(steps, 0);
+        let mut rules = self.rules(steps, generator);
         // Nothing comes to rest and nothing is forced: every timed step does the full work.
         rules.confidence = -1.0;
         rules.noise = crate::config::Noise::Uniform;

@@ -1,13 +1,14 @@
 //! Texts longer than one canvas: block after block, each committed to the KV cache before the next one starts.
 
 use crate::canvas::Frameset;
-use crate::denoise::{Condensing, Rules, condense};
+use crate::config::Noise;
+use crate::denoise::{Condensing, condense};
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
-use crate::noise::Coordinates;
+use crate::noise::{Coordinates, Generator};
 use crate::rank::{Draft, finish, tokenizer_fault};
 use crate::watch::Run;
-use lacuna_engine::EngineError;
+use lacuna_engine::{EngineError, Start};
 
 /// Stream numbers of blocks, apart from those of single canvases.
 const BLOCK_STREAM: u64 = 1 << 32;
@@ -32,12 +33,9 @@ impl DiffusionEngine {
         let vocabulary = self.session.config().vocab_size as u32;
         let block = |i: usize| {
             let size = length / count + usize::from(i < length % count);
-            let draw = |position| {
-                let at = Coordinates { stream: BLOCK_STREAM + i as u64, step: 0, position: position as u64 };
-                job.rules.generator.first_noise(at, job.rules.noise, vocabulary)
-            };
+            let stream = BLOCK_STREAM + i as u64;
             let suffix = if i + 1 == count { job.around.suffix.clone() } else { Vec::new() };
-            Block { hole: (0..size).map(draw).collect(), suffix }
+            Block { hole: job.generator.fresh_hole(stream, size, job.rules.noise, vocabulary), suffix }
         };
         self.run_blocks(job, (0..count).map(block).collect(), run)
     }
@@ -50,6 +48,8 @@ impl DiffusionEngine {
         run: &mut Run<'_>,
     ) -> Result<Draft, EngineError> {
         let prompt = self.session.len();
+        self.session.check_room(blocks.iter().map(|block| block.hole.len() + block.suffix.len()).sum())?;
+        run.watch.begin_draft();
         let ran = self.run_blocks_on(job, blocks, run);
         self.session.rollback(prompt);
         ran
@@ -64,6 +64,8 @@ impl DiffusionEngine {
         let mut head = job.around.head.clone();
         let mut all = Vec::new();
         let (mut steps, mut entropy, mut settled) = (0, 0.0, true);
+        let refining = matches!(job.request.start, Start::Text { .. });
+        let last = blocks.len() - 1;
         for (i, block) in blocks.into_iter().enumerate() {
             let length =
                 (head.len() + block.hole.len() + block.suffix.len()).min(self.abilities.canvas_length);
@@ -82,9 +84,9 @@ impl DiffusionEngine {
             steps += done.steps;
             settled &= done.settled;
             entropy += done.entropy.iter().sum::<f32>();
-            let ended = answer.iter().position(|id| self.abilities.ends_text(*id));
+            let ended = answer.iter().position(|id| self.abilities.ends_text(*id)).filter(|_| !refining);
             all.extend_from_slice(&answer[..ended.unwrap_or(answer.len())]);
-            if ended.is_some() {
+            if i == last || ended.is_some() {
                 break;
             }
             // All but the new head become prompt: the last token stays on the next canvas, as in a first block.
@@ -118,9 +120,10 @@ impl DiffusionEngine {
         let sequence = [&job.around.head[..], &tokens].concat();
         let log_probs =
             self.session.log_probs(&[sequence], job.around.head.len(), run.cancel)?.pop().unwrap_or_default();
-        let present = Present { tokens: &tokens, log_probs: &log_probs, strength };
         let vocabulary = self.session.config().vocab_size as u32;
-        let noised = |round: usize| present.noised(&job.rules, vocabulary, round as u64);
+        let (noise, tokens_now) = (job.rules.noise, &tokens[..]);
+        let present = Present { tokens: tokens_now, log_probs: &log_probs, strength, noise, vocabulary };
+        let noised = |round: usize| present.noised(job.generator, round as u64);
         let rounds = job.effort.lengths;
         if tokens.len() <= job.hole_max {
             let canvases = (0..rounds).map(|i| job.around.canvas(&noised(i), i as u64, false)).collect();
@@ -143,20 +146,22 @@ struct Present<'a> {
     log_probs: &'a [f32],
     /// Share of tokens to noise.
     strength: f32,
+    noise: Noise,
+    vocabulary: u32,
 }
 
 impl Present<'_> {
     /// The tokens with their share noised. In round 0 those that the causal pass finds least probable, in later rounds
     /// ever more by chance, so that the rounds differ.
-    fn noised(&self, rules: &Rules, vocabulary: u32, round: u64) -> Vec<u32> {
+    fn noised(&self, generator: Generator, round: u64) -> Vec<u32> {
         let mut noised = self.tokens.to_vec();
         let count = ((noised.len() as f32 * self.strength).ceil() as usize).min(noised.len());
         let at = |row: usize| Coordinates { stream: BLOCK_STREAM * 2 + round, step: 0, position: row as u64 };
-        let key = |row: &usize| self.log_probs[*row] - 4.0 * round as f32 * rules.generator.unit(at(*row), 3);
+        let key = |row: &usize| self.log_probs[*row] - 4.0 * round as f32 * generator.unit(at(*row), 3);
         let mut order: Vec<usize> = (0..noised.len()).collect();
         order.sort_by(|a, b| key(a).total_cmp(&key(b)));
         for &row in &order[..count] {
-            noised[row] = rules.generator.first_noise(at(row), rules.noise, vocabulary);
+            noised[row] = generator.first_noise(at(row), self.noise, self.vocabulary);
         }
         noised
     }
@@ -175,36 +180,25 @@ fn text_blocks(noised: &[u32], tokens: &[u32], job: &Job<'_>) -> Vec<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Noise;
-    use crate::noise::Generator;
-    use std::sync::Arc;
 
-    fn rules() -> Rules {
-        Rules {
-            steps_max: 4,
-            t_min: 0.4,
-            t_max: 0.8,
-            entropy_bound: 0.1,
-            stability: 1,
-            confidence: 0.005,
-            noise: Noise::Mask { mask_token_id: 9, uniform_share: 0.0, uniform_first_id: 0 },
-            generator: Generator::new(3),
-            banned: Arc::from([]),
-        }
+    const NOISE: Noise = Noise::Mask { mask_token_id: 9, uniform_share: 0.0, uniform_first_id: 0 };
+
+    fn present<'a>(tokens: &'a [u32], log_probs: &'a [f32], strength: f32) -> Present<'a> {
+        Present { tokens, log_probs, strength, noise: NOISE, vocabulary: 10 }
     }
 
     #[test]
     fn the_first_round_noises_what_the_causal_pass_doubts_most() {
-        let present = Present { tokens: &[1, 2, 3, 4], log_probs: &[-0.1, -5.0, -0.2, -3.0], strength: 0.5 };
-        assert_eq!(present.noised(&rules(), 10, 0), [1, 9, 3, 9]);
+        let present = present(&[1, 2, 3, 4], &[-0.1, -5.0, -0.2, -3.0], 0.5);
+        assert_eq!(present.noised(Generator::new(3), 0), [1, 9, 3, 9]);
     }
 
     #[test]
     fn strength_is_the_share_that_is_noised_in_every_round() {
         for (strength, expected) in [(0.0, 0), (0.1, 1), (0.5, 3), (1.0, 5)] {
             for round in 0..4 {
-                let present = Present { tokens: &[1, 2, 3, 4, 5], log_probs: &[-1.0; 5], strength };
-                let count = present.noised(&rules(), 10, round).iter().filter(|&&id| id == 9).count();
+                let present = present(&[1, 2, 3, 4, 5], &[-1.0; 5], strength);
+                let count = present.noised(Generator::new(3), round).iter().filter(|&&id| id == 9).count();
                 assert_eq!(count, expected, "strength {strength}, round {round}");
             }
         }

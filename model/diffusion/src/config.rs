@@ -14,6 +14,8 @@ pub use crate::config_lacuna::{Fim, Noise, PromptLayout};
 const SIZE_MAX: usize = 1 << 20;
 const VOCABULARY_MAX: usize = 1 << 24;
 const LAYERS_MAX: usize = 1 << 10;
+/// The logits of a whole canvas must fit into memory.
+const CANVAS_MAX: usize = 1 << 12;
 
 /// How a layer's attention sees the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Config {
         let vocab_size = text.size("vocab_size", Some(262_144), VOCABULARY_MAX)?;
         let heads = text.size("num_attention_heads", Some(8), SIZE_MAX)?;
         let experts = text.size("num_experts", None, SIZE_MAX)?;
-        let canvas_length = root.size("canvas_length", Some(256), SIZE_MAX)?;
+        let canvas_length = root.size("canvas_length", Some(256), CANVAS_MAX)?;
         Ok(Self {
             vocab_size,
             hidden_size: text.size("hidden_size", Some(2304), SIZE_MAX)?,
@@ -339,14 +341,4 @@ impl GenerationConfig {
         }
         Ok(config)
     }
-
-    /// Temperature with `remaining` of `steps` steps to go (`remaining` runs from `steps` down to 1).
-    #[must_use]
-    pub fn temperature(&self, remaining: usize, steps: usize) -> f64 {
-        self.t_min + (self.t_max - self.t_min) * (remaining as f64 / steps.max(1) as f64)
-    }
 }
-
-#[cfg(test)]
-#[path = "config_tests.rs"]
-mod tests;

@@ -69,6 +69,8 @@ pub struct Lacuna {
     pub prompt: PromptLayout,
     /// Fill-in-the-middle tokens.
     pub fim: Option<Fim>,
+    /// What a canvas shows after the document's last token: once the first, then the second to its end.
+    pub end_of_document: (Option<u32>, Option<u32>),
 }
 
 impl Lacuna {
@@ -94,6 +96,12 @@ impl Lacuna {
             prompt_tokens_max: optional("prompt_tokens_max", TOKENS_MAX)?,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,
+            end_of_document: match object.optional_object("end_of_document")? {
+                None => (None, None),
+                Some(end) => {
+                    (end.optional_token("first", vocab_size)?, end.optional_token("then", vocab_size)?)
+                }
+            },
         })
     }
 }

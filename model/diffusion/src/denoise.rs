@@ -10,7 +10,7 @@
 use crate::accept::{self, StopRule};
 use crate::canvas::Canvas;
 use crate::config::Noise;
-use crate::noise::{Coordinates, Generator};
+use crate::noise::{Coordinates, NoiseSource};
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::row_stats;
 use std::sync::Arc;
@@ -46,13 +46,13 @@ pub(crate) struct Step<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub steps_max: usize,
-    pub t_min: f32,
-    pub t_max: f32,
+    pub t_min: f64,
+    pub t_max: f64,
     pub entropy_bound: f32,
     pub stability: usize,
     pub confidence: f32,
     pub noise: Noise,
-    pub generator: Generator,
+    pub source: NoiseSource,
     /// Ids that no row may become: the special tokens of a model that was trained to keep them out of holes.
     pub banned: Arc<[u32]>,
 }
@@ -158,6 +158,7 @@ fn one_step(
     if active.iter().all(|c| c.done()) {
         return Ok(()); // nobody will read the soft embedding
     }
+    cancel.check()?;
     let soft = net.soft_embedding(&logits)?;
     let mut first = 0;
     for condensing in active.iter_mut() {
@@ -194,12 +195,10 @@ fn gather_soft(net: &dyn Denoiser, active: &[&mut Condensing]) -> Result<Option<
 fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
     let hole_len = c.canvas.hole_len;
     let vocabulary = logits.len() / hole_len.max(1);
-    let left = (c.steps_max - c.steps) as f32 / c.steps_max as f32;
-    let temperature = rules.t_min + (rules.t_max - rules.t_min) * left;
+    let temperature = accept::temperature(rules.t_min, rules.t_max, c.steps_max - c.steps, c.steps_max);
     c.argmax.clear();
     for (row, logits) in logits.chunks_exact_mut(vocabulary).enumerate() {
-        let inverse = temperature.recip();
-        logits.iter_mut().for_each(|x| *x *= inverse);
+        logits.iter_mut().for_each(|x| *x /= temperature);
         for &id in rules.banned.iter() {
             logits[id as usize] = f32::NEG_INFINITY;
         }
@@ -215,7 +214,9 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
     accept_rows(c, rules, progress);
     let unchanged = renoise(c, logits, rules);
     let may_end = c.stop.observe(&c.argmax, &c.entropy);
-    let at_rest = unchanged && c.accepted.iter().all(|&a| a);
+    // Where noise is a mask, a canvas that is all accepted and did not change would only repeat itself.
+    let masked = matches!(rules.noise, Noise::Mask { .. });
+    let at_rest = masked && unchanged && c.accepted.iter().all(|&a| a);
     c.settled = may_end || at_rest;
 }
 
@@ -249,9 +250,9 @@ fn renoise(c: &mut Condensing, scaled: &[f32], rules: &Rules) -> bool {
     for row in 0..c.canvas.hole_len {
         let at = Coordinates { stream: c.canvas.stream, step: c.steps as u64, position: row as u64 };
         let token = if !c.accepted[row] {
-            rules.generator.noise(at, rules.noise, vocabulary as u32)
+            rules.source.noise(at, rules.noise, vocabulary as u32)
         } else if c.canvas.sampled {
-            sample(&scaled[row * vocabulary..(row + 1) * vocabulary], rules.generator.unit(at, 2))
+            sample(&scaled[row * vocabulary..(row + 1) * vocabulary], rules.source.unit(at))
         } else {
             c.argmax[row]
         };
@@ -277,142 +278,5 @@ pub(crate) fn sample(scaled: &[f32], u: f32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::canvas::Frameset;
-    use std::cell::RefCell;
-
-    /// Believes in `answer`; as sure of row r as its left neighbour is settled (`unsure`: never sure of anything).
-    struct Believer {
-        answer: Vec<u32>,
-        unsure: bool,
-        seen: RefCell<Vec<Vec<u32>>>,
-    }
-
-    impl Denoiser for Believer {
-        fn denoise(&self, step: &Step<'_>, _: &CancelToken) -> Result<Vec<f32>, EngineError> {
-            self.seen.borrow_mut().push(step.tokens.to_vec());
-            let length = step.tokens.len() / step.batch;
-            let mut logits = Vec::new();
-            for &row in step.rows {
-                let place = row % length - 1;
-                let left_is_right = place == 0 || step.tokens[row - 1] == self.answer[place - 1];
-                let height = if left_is_right && !self.unsure { 20.0 } else { 2.0 };
-                let mut one = vec![0.0; 8];
-                one[self.answer[place] as usize] = height;
-                logits.extend(one);
-            }
-            Ok(logits)
-        }
-        fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError> {
-            Ok(vec![0.5; scaled.len() / 8 * 2])
-        }
-        fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
-            Ok(vec![0.0; ids.len() * 2])
-        }
-        fn hidden(&self) -> usize {
-            2
-        }
-        fn vocabulary(&self) -> usize {
-            8
-        }
-    }
-
-    fn rules(noise: Noise) -> Rules {
-        Rules {
-            steps_max: 6,
-            t_min: 0.4,
-            t_max: 0.8,
-            entropy_bound: 0.1,
-            stability: 1,
-            confidence: 0.005,
-            noise,
-            generator: Generator::new(1),
-            banned: Arc::from([]),
-        }
-    }
-
-    fn around() -> Frameset {
-        Frameset { head: vec![1], suffix: vec![2, 2], fill: 0, length: 8, first_allowed: None }
-    }
-
-    const MASK: Noise = Noise::Mask { mask_token_id: 7, uniform_share: 0.0, uniform_first_id: 0 };
-
-    fn run(net: &Believer, rules: &Rules, holes: &[usize]) -> Vec<Condensing> {
-        let mut batch: Vec<Condensing> = (holes.iter().enumerate())
-            .map(|(i, &n)| Condensing::new(around().canvas(&vec![7; n], i as u64, false), rules))
-            .collect();
-        condense(net, &mut batch, rules, &CancelToken::new(), &mut |_| ()).unwrap();
-        batch
-    }
-
-    #[test]
-    fn a_chain_of_dependent_tokens_condenses_left_to_right_and_comes_to_rest() {
-        let net = Believer { answer: vec![3, 4, 5], unsure: false, seen: RefCell::default() };
-        let batch = run(&net, &rules(MASK), &[3]);
-        assert_eq!(batch[0].canvas.hole_tokens(), [3, 4, 5]);
-        assert!(batch[0].settled);
-    }
-
-    #[test]
-    fn given_rows_never_change() {
-        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
-        run(&net, &rules(Noise::Uniform), &[3]);
-        for tokens in net.seen.borrow().iter() {
-            assert_eq!((tokens[0], &tokens[4..]), (1, &[2, 2, 0, 0][..]));
-        }
-    }
-
-    #[test]
-    fn mask_noise_makes_its_share_of_progress_even_when_the_model_is_never_sure() {
-        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
-        let batch = run(&net, &rules(MASK), &[3]);
-        assert!(batch[0].accepted.iter().all(|&a| a), "at the last step everything is accepted");
-        assert_eq!(batch[0].steps, 4, "three tokens need four steps at most");
-    }
-
-    #[test]
-    fn uniform_noise_accepts_nothing_it_is_unsure_of() {
-        let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
-        let batch = run(&net, &rules(Noise::Uniform), &[3]);
-        assert_eq!(batch[0].accepted, [true, false, false], "the bound admits the surest row only");
-        assert_eq!(batch[0].steps, 6);
-        assert_eq!(batch[0].argmax, [3, 4, 5], "the answer is the last argmax, not the accepted canvas");
-    }
-
-    #[test]
-    fn a_banned_token_is_never_written() {
-        let net = Believer { answer: vec![3, 4, 5], unsure: false, seen: RefCell::default() };
-        let rules = Rules { banned: Arc::from([4]), ..rules(MASK) };
-        assert!(!run(&net, &rules, &[3])[0].answer().contains(&4));
-    }
-
-    #[test]
-    fn a_canvas_condenses_the_same_alone_and_in_company() {
-        let net = Believer { answer: vec![3, 4, 5, 6], unsure: false, seen: RefCell::default() };
-        let together = run(&net, &rules(Noise::Uniform), &[2, 4]);
-        let alone = run(&net, &rules(Noise::Uniform), &[2]);
-        assert_eq!(together[0].canvas.tokens, alone[0].canvas.tokens);
-        assert_eq!(together[0].steps, alone[0].steps);
-    }
-
-    #[test]
-    fn a_cancelled_batch_stops_before_the_next_step() {
-        let net = Believer { answer: vec![3], unsure: true, seen: RefCell::default() };
-        let mut batch = vec![Condensing::new(around().canvas(&[7], 0, false), &rules(Noise::Uniform))];
-        let cancel = CancelToken::new();
-        let stop = cancel.clone();
-        let end = condense(&net, &mut batch, &rules(Noise::Uniform), &cancel, &mut |_| stop.cancel());
-        assert_eq!(end.unwrap_err(), EngineError::Cancelled);
-        assert_eq!(net.seen.borrow().len(), 1);
-    }
-
-    #[test]
-    fn sampling_follows_the_distribution() {
-        let scaled = [0.0, (3.0_f32).ln(), f32::NEG_INFINITY];
-        assert_eq!(sample(&scaled, 0.0), 0);
-        assert_eq!(sample(&scaled, 0.24), 0);
-        assert_eq!(sample(&scaled, 0.26), 1);
-        assert_eq!(sample(&scaled, 0.999_999), 1);
-    }
-}
+#[path = "denoise_tests.rs"]
+mod tests;

@@ -124,6 +124,7 @@ impl Engine for DiffusionEngine {
     }
 
     fn score(&mut self, request: &ScoreRequest, cancel: &CancelToken) -> Result<Scored, EngineError> {
+        request.validate(&self.limits)?;
         let start = Instant::now();
         let prefix = self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?;
         let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;

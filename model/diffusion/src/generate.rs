@@ -3,7 +3,7 @@
 use crate::canvas::Frameset;
 use crate::denoise::{Condensing, Rules, condense};
 use crate::engine::DiffusionEngine;
-use crate::noise::Coordinates;
+use crate::noise::Generator;
 use crate::preset::effort;
 use crate::rank::tokenizer_fault;
 use crate::watch::{Run, ms};
@@ -18,9 +18,12 @@ impl DiffusionEngine {
         cancel: &CancelToken,
         sink: &mut dyn FrameSink,
     ) -> Result<Infilled, EngineError> {
+        request.validate(&self.limits)?;
         let mut run = Run::new(Arc::clone(&self.tokenizer), sink, cancel);
         let prefix = self.tokenizer.encode(&request.prompt).map_err(tokenizer_fault)?;
         let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;
+        let longest = prompt.ids.len() + prompt.head.len() + request.tokens_max;
+        self.session.check_room(longest.saturating_sub(self.session.len()))?;
         if request.method == Method::Diffusion {
             let candidate = self.continue_in_blocks(request, &prompt.whole(), &mut run)?;
             let stats = run.finish(candidate.tokens);
@@ -51,14 +54,14 @@ impl DiffusionEngine {
         run.stats.prompt_tokens = ids.len();
         run.stats.cached_tokens = self.session.read(ids, run.cancel)?;
         run.stats.encode_ms = ms(run.start);
-        let mut rules =
-            self.rules(effort(&request.sampling, self.generation.steps_max).steps, request.sampling.seed);
+        let generator = Generator::new(request.sampling.seed);
+        let mut rules = self.rules(effort(&request.sampling, self.generation.steps_max).steps, generator);
         let ends = &self.generation.eos_token_ids;
         rules.banned = rules.banned.iter().copied().filter(|id| !ends.contains(id)).collect();
         let (mut tokens, mut steps, mut ended) = (Vec::new(), 0, false);
         while tokens.len() < request.tokens_max && !ended {
             let length = self.abilities.canvas_length.min(request.tokens_max - tokens.len());
-            let done = self.next_block(length, &rules, run)?;
+            let done = self.next_block(length, (&rules, generator), run)?;
             let answer = done.answer();
             steps += done.steps;
             let end = answer.iter().position(|&id| self.abilities.ends_text(id));
@@ -82,15 +85,17 @@ impl DiffusionEngine {
     }
 
     /// Condenses one canvas of nothing but noise after what the cache holds.
-    fn next_block(&self, length: usize, rules: &Rules, run: &mut Run<'_>) -> Result<Condensing, EngineError> {
+    fn next_block(
+        &self,
+        length: usize,
+        (rules, generator): (&Rules, Generator),
+        run: &mut Run<'_>,
+    ) -> Result<Condensing, EngineError> {
         let fill = self.abilities.fill;
         let around = Frameset { head: Vec::new(), suffix: Vec::new(), fill, length, first_allowed: None };
         let block = run.stats.canvases as u64;
-        let draw = |position| {
-            let at = Coordinates { stream: block, step: 0, position: position as u64 };
-            rules.generator.first_noise(at, rules.noise, self.session.config().vocab_size as u32)
-        };
-        let hole: Vec<u32> = (0..length).map(draw).collect();
+        let vocabulary = self.session.config().vocab_size as u32;
+        let hole = generator.fresh_hole(block, length, rules.noise, vocabulary);
         let mut batch = [Condensing::new(around.canvas(&hole, block, false), rules)];
         run.stats.canvases += 1;
         run.stats.forwards +=

@@ -4,7 +4,7 @@ use crate::canvas::{Canvas, Frameset};
 use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
 use crate::engine::DiffusionEngine;
 use crate::lengths;
-use crate::noise::{Coordinates, Generator};
+use crate::noise::{Generator, NoiseSource};
 use crate::preset::{Effort, effort};
 use crate::prompt::Prompt;
 use crate::rank::{self, Draft, finish, tokenizer_fault};
@@ -19,6 +19,7 @@ pub(crate) struct Job<'r> {
     pub prompt: Prompt,
     pub around: Frameset,
     pub rules: Rules,
+    pub generator: Generator,
     pub effort: Effort,
     /// Most tokens that fit into the hole of one canvas.
     pub hole_max: usize,
@@ -42,8 +43,7 @@ impl DiffusionEngine {
         };
         run.stats.denoise_ms = ms(run.start) - run.stats.encode_ms;
         let scoring = Instant::now();
-        let mut candidates = rank::rank(self, &job, drafts, cancel)?;
-        candidates.truncate(job.effort.candidates);
+        let candidates = rank::rank(self, &job, drafts, cancel)?;
         run.stats.score_ms = ms(scoring);
         let best = candidates.first().map_or(0, |c| c.tokens);
         Ok(Infilled { candidates, stats: run.finish(best) })
@@ -63,24 +63,25 @@ impl DiffusionEngine {
             first_allowed: prompt.lead.as_ref().map(|lead| Arc::clone(&lead.allowed)),
         };
         let effort = effort(&request.sampling, self.generation.steps_max);
-        let rules = self.rules(effort.steps, request.sampling.seed);
+        let generator = Generator::new(request.sampling.seed);
+        let rules = self.rules(effort.steps, generator);
         let hole_max =
             around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
-        Ok(Job { request, prompt, around, rules, effort, hole_max })
+        Ok(Job { request, prompt, around, rules, generator, effort, hole_max })
     }
 
     /// The sampler's rules with the checkpoint's numbers.
-    pub(crate) fn rules(&self, steps: usize, seed: u64) -> Rules {
+    pub(crate) fn rules(&self, steps: usize, generator: Generator) -> Rules {
         let generation = &self.generation;
         Rules {
             steps_max: steps,
-            t_min: generation.t_min as f32,
-            t_max: generation.t_max as f32,
+            t_min: generation.t_min,
+            t_max: generation.t_max,
             entropy_bound: generation.entropy_bound as f32,
             stability: generation.stability_threshold,
             confidence: generation.confidence_threshold as f32,
             noise: self.abilities.noise,
-            generator: Generator::new(seed),
+            source: NoiseSource::Drawn(generator),
             banned: Arc::clone(&self.abilities.banned),
         }
     }
@@ -106,8 +107,10 @@ impl DiffusionEngine {
             return Ok(lengths.clone());
         }
         let count = job.effort.lengths;
+        // Without a blank token a text of several lines may well be longer than one canvas.
+        let longest = if job.request.kind.is_multiline() { job.hole_max * 4 } else { job.hole_max };
         let Some(blank) = self.abilities.blank else {
-            return Ok(lengths::grid(job.request.kind, job.hole_max, count));
+            return Ok(lengths::grid(job.request.kind, longest, count));
         };
         let mut buckets = self.abilities.length_buckets.clone();
         buckets.iter_mut().for_each(|bucket| *bucket = (*bucket).min(job.hole_max));
@@ -145,14 +148,8 @@ impl DiffusionEngine {
         Ok(buckets.iter().map(|&bucket| curve.by_ref().take(bucket).collect()).collect())
     }
 
-    /// A hole of pure noise; where noise is a mask, all of it is the mask.
     fn all_noise(&self, job: &Job<'_>, length: usize, stream: u64) -> Vec<u32> {
-        let vocabulary = self.session.vocabulary() as u32;
-        let draw = |position| {
-            let at = Coordinates { stream, step: 0, position: position as u64 };
-            job.rules.generator.first_noise(at, job.rules.noise, vocabulary)
-        };
-        (0..length).map(draw).collect()
+        job.generator.fresh_hole(stream, length, job.rules.noise, self.session.vocabulary() as u32)
     }
 
     fn drafts_from_noise(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
@@ -160,7 +157,7 @@ impl DiffusionEngine {
         let (short, long): (Vec<usize>, Vec<usize>) = lengths.iter().partition(|&&n| n <= job.hole_max);
         let mut drafts = Vec::new();
         if !short.is_empty() {
-            let canvases = short.len().max(job.effort.candidates);
+            let canvases = short.len().max(job.effort.canvases);
             let canvas = |i: usize| {
                 // Past the first round the same lengths come again, sampled instead of argmax.
                 let length = short[i % short.len()];

@@ -38,6 +38,18 @@ impl KvCache {
         Self { layers, len: 0, positions_max }
     }
 
+    /// Positions it may hold.
+    #[must_use]
+    pub fn positions_max(&self) -> usize {
+        self.positions_max
+    }
+
+    /// Bytes that one position takes in the caches of all layers of a model.
+    #[must_use]
+    pub fn bytes_per_position(config: &Config) -> usize {
+        config.layers.iter().map(|l| l.kv_heads * l.head_dim * 2 * size_of::<f32>()).sum()
+    }
+
     /// Positions held.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use crate::abilities::Abilities;
 use crate::engine::DiffusionEngine;
+use crate::kv::KvCache;
 use crate::net::Net;
 use crate::session::Session;
 use crate::shipped;
@@ -35,6 +36,9 @@ pub struct LoadOptions {
     pub precision: PrecisionChoice,
 }
 
+/// The KV cache never takes more than this; longer prompts lose their oldest tokens.
+const KV_BYTES_MAX: usize = 2 << 30;
+
 /// Loads a model and everything that fills holes with it.
 ///
 /// # Errors
@@ -56,12 +60,15 @@ pub fn load(options: &LoadOptions) -> Result<DiffusionEngine, EngineError> {
         Some(folder) => Tokenizer::from_file(&folder.join("tokenizer.json"), net.config().vocab_size),
     };
     let tokenizer = tokenizer.map_err(|error| fault(error.to_string()))?;
-    let abilities = Abilities::resolve(net.config(), net.generation(), &tokenizer)
+    let mut abilities = Abilities::resolve(net.config(), net.generation(), &tokenizer)
         .map_err(|error| fault(error.to_string()))?;
     let generation = net.generation().clone();
     let instruct = options.model.as_ref().is_some_and(|folder| folder.join("chat_template.jinja").is_file());
     // Room for the prompt, for what is committed or scored beyond it, and one canvas.
-    let positions = abilities.prompt_tokens_max + Limits::default().hole_tokens_max + abilities.canvas_length;
+    let beyond = Limits::default().hole_tokens_max + abilities.canvas_length;
+    let affordable = KV_BYTES_MAX / KvCache::bytes_per_position(net.config()).max(1);
+    abilities.prompt_tokens_max = abilities.prompt_tokens_max.min(affordable.saturating_sub(beyond).max(64));
+    let positions = abilities.prompt_tokens_max + beyond;
     Ok(DiffusionEngine {
         session: Session::new(net, positions, pool),
         tokenizer: Arc::new(tokenizer),

@@ -13,6 +13,36 @@ pub(crate) struct Coordinates {
     pub position: u64,
 }
 
+/// Where renoised rows get their tokens from.
+#[derive(Clone, Debug)]
+pub(crate) enum NoiseSource {
+    /// The engine's own generator.
+    Drawn(Generator),
+    /// Recorded noise `[steps, rows]`, to replay another implementation's run.
+    #[cfg(test)]
+    Recorded(Vec<u32>, usize),
+}
+
+impl NoiseSource {
+    /// A uniform number in [0, 1), for sampling a token.
+    pub(crate) fn unit(&self, at: Coordinates) -> f32 {
+        match self {
+            Self::Drawn(generator) => generator.unit(at, 2),
+            #[cfg(test)]
+            Self::Recorded(..) => 0.0,
+        }
+    }
+
+    /// The noise token of a row that `step` (from 1) did not accept.
+    pub(crate) fn noise(&self, at: Coordinates, noise: Noise, vocabulary: u32) -> u32 {
+        match self {
+            Self::Drawn(generator) => generator.noise(at, noise, vocabulary),
+            #[cfg(test)]
+            Self::Recorded(tokens, rows) => tokens[(at.step as usize - 1) * rows + at.position as usize],
+        }
+    }
+}
+
 /// Stateless generator: SplitMix64's finaliser over the mixed coordinates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Generator {
@@ -49,6 +79,12 @@ impl Generator {
             Noise::Uniform => self.below(at, 0, vocabulary),
             Noise::Mask { mask_token_id, .. } => mask_token_id,
         }
+    }
+
+    /// A whole hole of `length` such rows.
+    pub(crate) fn fresh_hole(self, stream: u64, length: usize, noise: Noise, vocabulary: u32) -> Vec<u32> {
+        let at = |position| Coordinates { stream, step: 0, position };
+        (0..length as u64).map(|position| self.first_noise(at(position), noise, vocabulary)).collect()
     }
 
     /// A noise token as the checkpoint defines it.

@@ -1,7 +1,7 @@
 //! Ranking: every candidate is read left to right by the causal pass of the same weights.
 //!
-//! score = log p(the hole's line so far, hole, next suffix tokens | what is before the line). All candidates go on to the same suffix tokens, so scores of
-//! different lengths compare, and a blend of two spellings, which the denoiser's entropy cannot see, costs what it
+//! score = log p(the hole's line so far, hole, next suffix tokens | what is before the line). All candidates go on to the
+//! same suffix tokens, so scores of different lengths compare, and a blend of two spellings, which the denoiser's entropy cannot see, costs what it
 //! should. Source: the encoder is an ordinary language model (trained with a next-token loss of weight 1).
 
 use crate::engine::DiffusionEngine;
@@ -10,6 +10,9 @@ use lacuna_engine::{CancelToken, Candidate, EngineError};
 
 /// How many suffix tokens a candidate must also explain.
 pub(crate) const SUFFIX_TOKENS_SCORED: usize = 8;
+
+/// How much of the hole's own line is read again: a file without line breaks must not make scoring slow.
+const LINE_TOKENS_MAX: usize = 48;
 
 /// A filled hole before it is scored.
 #[derive(Clone, Debug)]
@@ -61,7 +64,8 @@ pub(crate) fn rank(
     let prompt = job.prompt.whole();
     let line_break = prompt.iter().rposition(|&id| engine.tokenizer.piece(id).contains('\n')).unwrap_or(0);
     // The token before the line is read again, so it must not lie beyond what the cache holds.
-    let line_start = line_break.max(job.prompt.header).clamp(1, job.prompt.ids.len() + 1);
+    let near = prompt.len().saturating_sub(LINE_TOKENS_MAX);
+    let line_start = line_break.max(job.prompt.header).max(near).clamp(1, job.prompt.ids.len() + 1);
     let line =
         engine.tokenizer.decode(&prompt[line_start..]).map_err(tokenizer_fault)? + job.prompt.lead_text();
     let suffix = &job.around.suffix[..job.around.suffix.len().min(SUFFIX_TOKENS_SCORED)];

@@ -19,7 +19,7 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// Temperature with `remaining` of `steps` steps to go.
     pub(crate) fn temperature(&self, remaining: usize, steps: usize) -> f32 {
-        (self.t_min + (self.t_max - self.t_min) * (remaining as f64 / steps as f64)) as f32
+        crate::accept::temperature(self.t_min, self.t_max, remaining, steps)
     }
 }
 

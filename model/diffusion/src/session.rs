@@ -7,6 +7,9 @@ use crate::net::{Canvases, Net};
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::{Precision, log_softmax_at};
 
+/// Rows of logits made at once when scoring.
+const HEAD_ROWS: usize = 128;
+
 /// A network and its cache. Every pass runs on the session's own threads.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -59,7 +62,7 @@ impl Session {
     /// Reads `ids` after what the cache holds. When cancelled, the cache holds what it held.
     pub(crate) fn append(&mut self, ids: &[u32], cancel: &CancelToken) -> Result<(), EngineError> {
         if !ids.is_empty() {
-            self.pool.install(|| self.net.encode(&mut self.cache, ids, cancel))?;
+            self.pool.install(|| self.net.read(&mut self.cache, ids, cancel))?;
             self.ids.extend_from_slice(ids);
         }
         Ok(())
@@ -73,6 +76,21 @@ impl Session {
         })?;
         self.ids.push(id);
         Ok(logits)
+    }
+
+    /// Whether `count` more positions can be held.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidRequest`] naming what fits.
+    pub(crate) fn check_room(&self, count: usize) -> Result<(), EngineError> {
+        let (room, held) = (self.cache.positions_max(), self.len());
+        if count <= room.saturating_sub(held) {
+            return Ok(());
+        }
+        Err(EngineError::InvalidRequest(format!(
+            "the prompt and the text after it must be at most {room} tokens together, found {}",
+            held.saturating_add(count)
+        )))
     }
 
     /// Forgets everything from position `len` on.
@@ -102,14 +120,23 @@ impl Session {
             let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
             let size = self.config().hidden_size;
             let predicts = |(b, s): (usize, &Vec<u32>)| (skip..s.len()).map(move |i| b * width + i - 1);
-            let rows = sequences.iter().enumerate().flat_map(predicts);
-            let states: Vec<f32> =
-                rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
-            let logits = self.net.logits(&states)?;
-            let mut rows = logits.chunks_exact(self.config().vocab_size);
-            let mut log_prob =
-                |&id: &u32| rows.next().map_or(f32::NEG_INFINITY, |row| log_softmax_at(row, id as usize));
-            Ok(sequences.iter().map(|s| s.iter().skip(skip).map(&mut log_prob).collect()).collect())
+            let rows: Vec<usize> = sequences.iter().enumerate().flat_map(predicts).collect();
+            let wanted: Vec<u32> = sequences.iter().flat_map(|s| s.iter().copied().skip(skip)).collect();
+            let mut found = Vec::with_capacity(rows.len());
+            // A large vocabulary makes logits that dwarf everything else: never all rows at once.
+            for (rows, ids) in rows.chunks(HEAD_ROWS).zip(wanted.chunks(HEAD_ROWS)) {
+                cancel.check()?;
+                let states: Vec<f32> =
+                    rows.iter().flat_map(|&row| &hidden[row * size..(row + 1) * size]).copied().collect();
+                let logits = self.net.logits(&states)?;
+                let each = logits.chunks_exact(self.config().vocab_size).zip(ids);
+                found.extend(each.map(|(row, &id)| log_softmax_at(row, id as usize)));
+            }
+            let mut found = found.into_iter();
+            Ok(sequences
+                .iter()
+                .map(|s| found.by_ref().take(s.len().saturating_sub(skip)).collect())
+                .collect())
         })
     }
 }

@@ -47,7 +47,9 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
         let highest = inner.get_vocab(true).values().copied().max().unwrap_or(0);
         let tokens = inner.get_vocab_size(true);
-        if tokens == 0 || highest as usize >= vocabulary {
+        // Vocabularies are padded to round sizes, but not by half.
+        let unused = vocabulary.saturating_sub(highest as usize + 1);
+        if tokens == 0 || highest as usize >= vocabulary || unused > (vocabulary / 8).max(256) {
             return Err(TokenizerError::Vocabulary { tokenizer: tokens, highest, model: vocabulary });
         }
         Ok(Self { inner, pieces: OnceLock::new(), vocabulary })

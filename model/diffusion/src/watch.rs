@@ -45,18 +45,31 @@ pub(crate) struct Watch<'a> {
     start: Instant,
     first_frame_ms: Option<f32>,
     shown: usize,
+    drafts: usize,
+    muted: bool,
     lead: String,
     block: usize,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(tokenizer: Arc<Tokenizer>, sink: &'a mut dyn FrameSink, start: Instant) -> Self {
-        Self { tokenizer, sink, start, first_frame_ms: None, shown: 0, lead: String::new(), block: 0 }
+        Self {
+            tokenizer,
+            sink,
+            start,
+            first_frame_ms: None,
+            shown: 0,
+            drafts: 0,
+            muted: false,
+            lead: String::new(),
+            block: 0,
+        }
     }
 
     /// Called after every denoising step; a leading canvas that has come to rest sends no more frames.
     pub(crate) fn after_step(&mut self, batch: &[Condensing]) {
         if let Some(leading) = batch.first()
+            && !self.muted
             && leading.steps != self.shown
             && self.sink.wants_frames()
         {
@@ -70,6 +83,14 @@ impl<'a> Watch<'a> {
     /// The hole's first token begins with `lead`, which is the prefix's and not shown again.
     pub(crate) fn strip(&mut self, lead: &str) {
         lead.clone_into(&mut self.lead);
+    }
+
+    /// The following steps belong to another draft in blocks; only the first one is shown.
+    pub(crate) fn begin_draft(&mut self) {
+        self.muted = self.drafts > 0;
+        self.drafts += 1;
+        self.block = 0;
+        self.shown = 0;
     }
 
     /// The following steps belong to the next block.

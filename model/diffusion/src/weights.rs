@@ -176,7 +176,8 @@ fn map(path: &Path) -> Result<Bytes, LoadError> {
 /// The shards in the order of the index's names, or the single file.
 fn shard_names(dir: &Path) -> Result<Vec<String>, LoadError> {
     let index = dir.join("model.safetensors.index.json");
-    if !index.exists() {
+    // A single file wins over an index that may be left from before, as in transformers.
+    if !index.exists() || dir.join("model.safetensors").exists() {
         return Ok(vec!["model.safetensors".to_owned()]);
     }
     let fault = |reason: String| LoadError::Json { file: index.display().to_string(), reason };

@@ -64,7 +64,8 @@ pub struct Sampling {
     pub preset: Preset,
     /// Most denoising steps a block, at least 1.
     pub steps: Option<usize>,
-    /// How many candidates to return, at least 1.
+    /// How many candidates are wanted, at least 1. The engine returns every draft it made, best first, so that its caller
+    /// can judge them by what only it knows (syntax) before it cuts.
     pub candidates: Option<usize>,
     /// Seed of the engine's own generator: same seed, same answer, on any thread count.
     pub seed: u64,
@@ -128,8 +129,9 @@ impl InfillRequest {
     /// [`EngineError::InvalidRequest`] naming the field, what it held and what is allowed.
     pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
         check_sampling(&self.sampling, limits)?;
-        let bytes = self.context.len() + self.prefix.len() + self.suffix.len();
-        at_most("context, prefix and suffix (bytes)", bytes, limits.text_bytes_max)?;
+        let present = if let Start::Text { text, .. } = &self.start { text.len() } else { 0 };
+        let bytes = self.context.len() + self.prefix.len() + self.suffix.len() + present;
+        at_most("all text of the request (bytes)", bytes, limits.text_bytes_max)?;
         if let Start::Text { strength, .. } = self.start
             && !(0.0..=1.0).contains(&strength)
         {
@@ -167,6 +169,19 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
 }
 
+impl GenerateRequest {
+    /// Holds the request against `limits`.
+    ///
+    /// # Errors
+    /// As [`InfillRequest::validate`].
+    pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
+        check_sampling(&self.sampling, limits)?;
+        at_least_one("tokens", self.tokens_max)?;
+        at_most("tokens", self.tokens_max, limits.hole_tokens_max)?;
+        at_most("prompt (bytes)", self.prompt.len(), limits.text_bytes_max)
+    }
+}
+
 /// Score a text left to right with the causal pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScoreRequest {
@@ -178,6 +193,16 @@ pub struct ScoreRequest {
     pub text: String,
 }
 
+impl ScoreRequest {
+    /// Holds the request against `limits`.
+    ///
+    /// # Errors
+    /// As [`InfillRequest::validate`].
+    pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
+        at_most("prefix and text (bytes)", self.prefix.len() + self.text.len(), limits.text_bytes_max)
+    }
+}
+
 fn check_sampling(sampling: &Sampling, limits: &Limits) -> Result<(), EngineError> {
     if let Some(steps) = sampling.steps {
         at_least_one("steps", steps)?;
@@ -187,6 +212,7 @@ fn check_sampling(sampling: &Sampling, limits: &Limits) -> Result<(), EngineErro
         at_least_one("candidates", candidates)?;
         at_most("candidates", candidates, limits.candidates_max)?;
     }
+    at_most("hole lengths", sampling.lengths.as_ref().map_or(0, Vec::len), limits.candidates_max)?;
     for &length in sampling.lengths.iter().flatten() {
         at_least_one("hole length", length)?;
         at_most("hole length", length, limits.hole_tokens_max)?;
