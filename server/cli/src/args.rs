@@ -187,10 +187,11 @@ pub enum PrecisionArg {
 #[derive(Debug, Args)]
 #[command(after_help = "Each line of CASES.jsonl: task_id, prompt, suffix, canonical_solution (as in \
     HumanEval-Infilling), optionally language and kind (line, span, lines or body).\n\
+    answer: the first usable candidate; without one it is blank, not exact and no syntax kept\n\
     exact match: equal to the known answer, white space at the end aside\n\
     edit similarity: 1 - Levenshtein distance / longer length, in characters\n\
     syntax kept: an answer that adds no syntax error over the known one\n\
-    latency: one answer as a user gets it, from the plan to ranked candidates; one unmeasured answer warms up")]
+    latency: one answer as a user gets it, from the plan to ranked candidates, after an unmeasured built-in case")]
 pub struct Eval {
     /// Cases, one JSON object a line
     #[arg(value_name = "CASES.jsonl")]

@@ -3,8 +3,10 @@
 use crate::failure::Failure;
 use crate::location::{LineRange, Place};
 use crate::source::Source;
+use crate::view::summary::counted;
 use lacuna_text::position::without_break;
 use lacuna_text::{Encoding, Position, Region, Snapshot};
+use std::ops::Range;
 
 /// The markers that are looked for, as a message names them.
 const MARKERS: &str = "todo!(), unimplemented!(), raise NotImplementedError, ..., pass, ‹› or an empty body";
@@ -43,20 +45,25 @@ pub fn choose(
     }
 }
 
-/// The lines of `lacuna refine`: from the first one's indentation to the last one's end.
+/// The lines of `lacuna refine`: from the first one's indentation to the last one's end. Blank lines at either end stay
+/// outside: there is nothing on them to correct.
 ///
 /// # Errors
 /// Lines outside the file, or with nothing on them.
 pub fn lines(source: &Source, lines: &LineRange) -> Result<Region, Failure> {
-    let snapshot = &*source.document;
-    let (first, last) = (line_bytes(source, lines.first)?, line_bytes(source, lines.last)?);
-    let text = snapshot.text().byte_slice(first.start..last.end).to_string();
-    let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
-    if text.trim().is_empty() {
+    line_bytes(source, lines.last)?;
+    let text = |bytes: &Range<usize>| source.document.text().byte_slice(bytes.clone()).to_string();
+    let mut written = (lines.first..=lines.last)
+        .filter_map(|line| line_bytes(source, line).ok())
+        .filter(|bytes| !text(bytes).trim().is_empty());
+    let Some(first) = written.next() else {
         let (first, last) = (lines.first, lines.last);
         return Err(Failure::input(format!("lines {first}-{last} of {} are blank", source.shown())));
-    }
-    region_of(source, first.start + indent..last.end)
+    };
+    let end = written.next_back().map_or(first.end, |last| last.end);
+    let line = text(&first);
+    let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+    region_of(source, first.start + indent..end)
 }
 
 /// `LINE:COLUMN` of a byte offset, both from 1.
@@ -90,7 +97,7 @@ fn range(source: &Source, start: Place, end: Place) -> Result<Region, Failure> {
     region_of(source, from..to)
 }
 
-fn region_of(source: &Source, range: std::ops::Range<usize>) -> Result<Region, Failure> {
+fn region_of(source: &Source, range: Range<usize>) -> Result<Region, Failure> {
     Region::of_range(&source.document, range).map_err(|error| Failure::input(error.to_string()))
 }
 
@@ -127,14 +134,15 @@ fn by_marker(source: &Source, snapshot: &Snapshot, marker: Option<usize>) -> Res
 }
 
 /// The bytes of a line without its line break.
-fn line_bytes(source: &Source, line: usize) -> Result<std::ops::Range<usize>, Failure> {
+///
+/// After a line break at the end of the file there is one more place to write, which nobody counts as a line.
+fn line_bytes(source: &Source, line: usize) -> Result<Range<usize>, Failure> {
     let text = source.document.text();
-    let lines = text.len_lines();
-    if line > lines {
-        return Err(Failure::input(format!(
-            "line {line} is outside {}, which has {lines} lines",
-            source.shown()
-        )));
+    let places = text.len_lines();
+    if line > places {
+        let lines = if text.line(places - 1).len_bytes() == 0 { places - 1 } else { places };
+        let lines = counted(lines, "line");
+        return Err(Failure::input(format!("line {line} is outside {}, which has {lines}", source.shown())));
     }
     let start = text.line_to_byte(line - 1);
     Ok(start..start + without_break(text.line(line - 1)).len_bytes())
@@ -186,7 +194,10 @@ mod tests {
     fn places_outside_the_file_are_named() {
         let source = source("x = 1\n");
         let error = |from, to| choose(&source, from, to, None).unwrap_err().to_string();
-        assert!(error(place(9, 1), None).contains("line 9 is outside"));
+        let outside = error(place(9, 1), None);
+        assert!(outside.starts_with("line 9 is outside") && outside.ends_with("has 1 line"), "{outside}");
+        let outside = choose(&self::source("a\r\n\r\nb"), place(4, 1), None, None).unwrap_err().to_string();
+        assert!(outside.ends_with("has 3 lines"), "{outside}");
         assert!(error(place(1, 7), None).contains("column 7 is outside line 1"));
         assert!(error(place(1, 4), place(1, 2)).contains("ends before it starts"));
         assert!(error(None, place(1, 2)).contains("say where it starts"));
@@ -223,6 +234,8 @@ mod tests {
         let lines_of = |first, last| LineRange { file: String::new(), first, last };
         let region = lines(&source, &lines_of(2, 3)).unwrap();
         assert_eq!(region.text(&source.document), "a = 1\n    b = 2");
+        let blank_first = self::source("\n  \n    a = 1\n\n\n");
+        assert_eq!(lines(&blank_first, &lines_of(1, 5)).unwrap().text(&blank_first.document), "a = 1");
         assert!(lines(&source, &lines_of(4, 4)).unwrap_err().to_string().contains("blank"));
         assert!(lines(&source, &lines_of(2, 99)).unwrap_err().to_string().contains("outside"));
     }

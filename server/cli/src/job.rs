@@ -41,7 +41,8 @@ impl Job {
             prefix_tokens_max: info.prompt_tokens_max.min(PREFIX_TOKENS_MAX),
             suffix_tokens_max: SUFFIX_TOKENS_MAX,
             context_tokens_max: 0,
-            hole_tokens_max: info.hole_tokens_max,
+            // The present text may be longer than one canvas: the engine works in blocks then.
+            hole_tokens_max: engine.limits().hole_tokens_max,
         };
         let plan = plan(snapshot, region, &settings, &EngineMeasure(engine))
             .map_err(|error| Failure::input(error.to_string()))?;
@@ -62,6 +63,11 @@ impl Job {
     pub fn refining(mut self, strength: f32) -> Self {
         self.request.start = Start::Text { text: self.plan.hole.clone(), strength };
         self
+    }
+
+    /// Whether it starts from the text that is there.
+    pub const fn refines(&self) -> bool {
+        matches!(self.request.start, Start::Text { .. })
     }
 }
 

@@ -14,6 +14,7 @@ mod location;
 mod output;
 mod rank;
 mod report;
+mod same_file;
 mod source;
 mod view;
 

@@ -1,7 +1,8 @@
 //! Candidates as they would stand in the file: spliced, then ranked by syntax first and the engine's score second.
 
+use crate::job::Job;
 use lacuna_engine::Candidate;
-use lacuna_text::{Plan, Rejected, Snapshot, Spliced, splice};
+use lacuna_text::{Rejected, Snapshot, Spliced, splice};
 use std::cmp::Reverse;
 
 /// A candidate and what becomes of it in the file.
@@ -23,22 +24,40 @@ impl Offer {
     pub const fn is_usable(&self) -> bool {
         self.outcome.is_ok()
     }
+
+    /// Whether it is the text that is there.
+    pub const fn is_unchanged(&self) -> bool {
+        matches!(self.outcome, Err(Rejected::Unchanged))
+    }
+
+    /// Whether it may be the answer to `job`: it can be used, or a text is refined and this is the text as it is.
+    pub const fn answers(&self, job: &Job) -> bool {
+        self.is_usable() || (job.refines() && self.is_unchanged())
+    }
 }
 
-/// Splices every candidate and sorts them: usable ones first, then by score. Of candidates that trimming made equal
-/// the better one stays.
-pub fn rank(snapshot: &Snapshot, plan: &Plan, candidates: Vec<Candidate>) -> Vec<Offer> {
+/// Splices every candidate, sorts them (those that answer the job first, then by score) and cuts the list to what was
+/// asked for. The cut comes last: a candidate with syntax errors takes no other one's place. Of candidates that
+/// trimming made equal the better one stays; at equal scores the present text comes before a change of it.
+pub fn rank(snapshot: &Snapshot, job: &Job, candidates: Vec<Candidate>) -> Vec<Offer> {
     let mut offers: Vec<Offer> = candidates
         .into_iter()
-        .map(|candidate| Offer { outcome: splice(snapshot, plan, &candidate.text), candidate })
+        .map(|candidate| Offer { outcome: splice(snapshot, &job.plan, &candidate.text), candidate })
         .collect();
-    offers.sort_by_key(|offer| (!offer.is_usable(), Reverse(Score(offer.candidate.score))));
+    offers.sort_by_key(|offer| {
+        (!offer.answers(job), Reverse(Score(offer.candidate.score)), !offer.is_unchanged())
+    });
     let mut kept: Vec<Offer> = Vec::with_capacity(offers.len());
     for offer in offers {
-        if !kept.iter().any(|other| other.is_usable() == offer.is_usable() && other.text() == offer.text()) {
+        let equal = |other: &Offer| match (offer.is_unchanged(), other.is_unchanged()) {
+            (false, false) => other.is_usable() == offer.is_usable() && other.text() == offer.text(),
+            (mine, its) => mine && its,
+        };
+        if !kept.iter().any(equal) {
             kept.push(offer);
         }
     }
+    kept.truncate(job.request.sampling.candidates.unwrap_or(usize::MAX));
     kept
 }
 
@@ -95,7 +114,9 @@ impl Ord for Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna_text::{Document, Language, PlanSettings, Region, plan};
+    use lacuna_engine::Sampling;
+    use lacuna_engine::scripted::ScriptedEngine;
+    use lacuna_text::{Document, Language, Region};
 
     fn candidate(text: &str, score: f32) -> Candidate {
         Candidate {
@@ -110,12 +131,19 @@ mod tests {
         }
     }
 
-    fn ranked(candidates: &[(&str, f32)]) -> Vec<Offer> {
+    fn ranked_for(limit: Option<usize>, refine: bool, candidates: &[(&str, f32)]) -> Vec<Offer> {
         let document = Document::new("fn f() -> u8 {\n    todo!()\n}\n", Language::Rust);
         let region = Region::find_markers(&document).remove(0);
-        let tokens = |text: &str| text.len();
-        let plan = plan(&document, &region, &PlanSettings::default(), &tokens).unwrap();
-        rank(&document, &plan, candidates.iter().map(|(text, score)| candidate(text, *score)).collect())
+        let sampling = Sampling { candidates: limit, ..Sampling::default() };
+        let mut job = Job::new(&document, &region, &sampling, &ScriptedEngine::new([])).unwrap();
+        if refine {
+            job = job.refining(0.5);
+        }
+        rank(&document, &job, candidates.iter().map(|(text, score)| candidate(text, *score)).collect())
+    }
+
+    fn ranked(candidates: &[(&str, f32)]) -> Vec<Offer> {
+        ranked_for(None, false, candidates)
     }
 
     #[test]
@@ -123,6 +151,27 @@ mod tests {
         let offers = ranked(&[("let = ((", -1.0), ("7", -9.0), ("8", -3.0), ("", 0.0)]);
         let order: Vec<(&str, bool)> = offers.iter().map(|offer| (offer.text(), offer.is_usable())).collect();
         assert_eq!(order, [("8", true), ("7", true), ("", false), ("let = ((", false)]);
+    }
+
+    #[test]
+    fn the_list_is_cut_after_syntax_was_judged() {
+        let candidates = [("let = ((", -1.0), ("((", -2.0), ("8", -3.0), ("7", -9.0)];
+        let texts = |offers: Vec<Offer>| offers.iter().map(|o| o.text().to_owned()).collect::<Vec<_>>();
+        assert_eq!(texts(ranked_for(Some(1), false, &candidates)), ["8"]);
+        assert_eq!(texts(ranked_for(Some(3), false, &candidates)), ["8", "7", "let = (("]);
+        assert_eq!(ranked(&candidates).len(), 4);
+    }
+
+    #[test]
+    fn only_where_a_text_is_refined_the_present_one_competes() {
+        let order = |refine, present| {
+            let offers = ranked_for(None, refine, &[("8", -3.0), ("todo!()", present), ("((", 0.0)]);
+            offers.iter().map(|offer| offer.text().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(false, -1.0), ["8", "((", "todo!()"]);
+        assert_eq!(order(true, -1.0), ["todo!()", "8", "(("]);
+        assert_eq!(order(true, -3.0), ["todo!()", "8", "(("], "a change must be better, not as good");
+        assert_eq!(order(true, -4.0), ["8", "todo!()", "(("]);
     }
 
     #[test]

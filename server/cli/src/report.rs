@@ -17,15 +17,16 @@ pub struct Report<'a> {
     pub range: Span,
     /// Shape of the hole: line, span, lines or body.
     pub kind: RegionKind,
-    /// Usable candidates best first, then the rejected ones.
+    /// Candidates that can be the answer, best first, then the rejected ones; at most `--candidates`. A refined text
+    /// as it is can be the answer, too.
     pub candidates: Vec<Entry<'a>>,
-    /// Index into `candidates` of the one that was used; `null` when none can be.
+    /// Index into `candidates` of the one that was used; `null` when the file stays as it is.
     pub chosen: Option<usize>,
     /// The change as a unified diff; empty when there is none.
     pub diff: &'a str,
     /// Whether the file was written.
     pub written: bool,
-    /// What it cost.
+    /// What it cost; tokens per forward are those of the answer.
     pub stats: &'a Stats,
 }
 

@@ -157,6 +157,24 @@ fn models_that_are_not_there_are_named() {
 }
 
 #[test]
+fn a_replay_does_not_overwrite_its_recording() {
+    let overwrites = "would overwrite the recording";
+    let replay = |out| ["replay", "--model", "m", "--replay", "in", "--out", out];
+    refused(&replay("in"), &[("in", b"recorded")], overwrites);
+    refused(&replay("./in"), &[("in", b"recorded")], overwrites);
+    #[cfg(unix)]
+    {
+        let (folder, paths) = workspace(&[("in", b"recorded")]);
+        std::os::unix::fs::symlink("in", folder.path().join("out")).unwrap();
+        let output = lacuna(&replay("out"), folder.path(), b"");
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(complaint.contains(overwrites), "{complaint}");
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"recorded");
+    }
+}
+
+#[test]
 fn cases_that_cannot_be_read_are_named_by_line_and_field() {
     refused(&["eval", "gone.jsonl"], &[], "gone.jsonl does not exist");
     refused(&["eval", "c.jsonl"], &[("c.jsonl", b"\n")], "c.jsonl holds no cases");

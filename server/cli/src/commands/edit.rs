@@ -14,7 +14,7 @@ use crate::view::live::Live;
 use crate::view::scene::Scene;
 use crate::view::{diff, summary};
 use lacuna_engine::{Engine, Infilled, NoFrames, Stats};
-use lacuna_text::{Edit, Language, Region, Rejected, Rope};
+use lacuna_text::{Edit, Language, Region, Rope};
 
 /// What a program that reads the output gets, unless it asks for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,9 @@ pub struct Task {
 struct Answer {
     job: Job,
     offers: Vec<Offer>,
-    /// The offer to use; `None` when none can be.
+    /// The offer that is the answer, a change or the refined text as it is; `None` when nothing can be used.
+    best: Option<usize>,
+    /// The same where it changes the file.
     chosen: Option<usize>,
     /// The text with it.
     text: Rope,
@@ -84,18 +86,16 @@ fn run_with(
     }
     show(task, args, &answer, context)?;
     if args.verbose && (args.json || !context.output.is_terminal()) {
-        complain(&summary::cost(&answer.offers, answer.chosen, &answer.stats));
+        complain(&summary::cost(&answer.offers, answer.best, &answer.stats));
     }
-    if answer.chosen.is_some() {
-        return Ok(());
+    match (answer.best, answer.chosen) {
+        (None, _) => Err(Failure::NoCandidate(describe_rejections(&answer.offers))),
+        (Some(_), Some(_)) => Ok(()),
+        (Some(_), None) => {
+            complain("nothing to correct: the model keeps the text as it is");
+            Ok(())
+        }
     }
-    // A refined text that the model would keep is an answer, too.
-    let keeps = |offer: &Offer| matches!(offer.outcome, Err(Rejected::Unchanged));
-    if task.strength.is_some() && answer.offers.iter().any(keeps) {
-        complain("nothing to correct: the model keeps the text as it is");
-        return Ok(());
-    }
-    Err(Failure::NoCandidate(describe_rejections(&answer.offers)))
 }
 
 fn answer(
@@ -109,16 +109,20 @@ fn answer(
     if let Some(strength) = task.strength {
         job = job.refining(strength);
     }
-    let Infilled { candidates, stats } = infill(engine, task, args, &job, context)?;
-    let offers = rank(&snapshot, &job.plan, candidates);
-    let chosen = pick(&offers, args.pick)?;
+    let Infilled { candidates, mut stats } = infill(engine, task, args, &job, context)?;
+    let offers = rank(&snapshot, &job, candidates);
+    let best = pick(&offers, &job, args.pick)?;
+    let chosen = best.filter(|&index| offers[index].is_usable());
+    // The engine speaks of its own best candidate, which may have fallen to a syntax error.
+    let tokens = best.map_or(0, |index| offers[index].candidate.tokens);
+    stats.tokens_per_forward = tokens as f32 / stats.forwards.max(1) as f32;
     let mut text = snapshot.text().clone();
     if let Some(Ok(spliced)) = chosen.map(|index| &offers[index].outcome) {
         let edit = Edit::single(spliced.change.clone());
         edit.apply(&mut text).map_err(|error| Failure::input(error.to_string()))?;
     }
     let diff = diff::unified(task.source.shown(), &task.source.text(), &text.to_string());
-    Ok(Answer { job, offers, chosen, text, diff, stats })
+    Ok(Answer { job, offers, best, chosen, text, diff, stats })
 }
 
 /// Runs the engine, watched on a terminal.
@@ -139,9 +143,9 @@ fn infill(
     Ok(engine.infill(&job.request, cancel, &mut live)?)
 }
 
-/// The offer to use: the first usable one, or the one `--pick` names.
-fn pick(offers: &[Offer], number: Option<usize>) -> Result<Option<usize>, Failure> {
-    let usable = offers.iter().filter(|offer| offer.is_usable()).count();
+/// The offer that is the answer: the first that may be, or the one `--pick` names.
+fn pick(offers: &[Offer], job: &Job, number: Option<usize>) -> Result<Option<usize>, Failure> {
+    let usable = offers.iter().filter(|offer| offer.answers(job)).count();
     match number {
         _ if usable == 0 => Ok(None),
         None => Ok(Some(0)),
@@ -191,8 +195,8 @@ fn show_to_person(
     if !answer.diff.is_empty() {
         output.line("")?;
     }
-    summary::candidates(output, &answer.offers, answer.chosen)?;
-    let cost = summary::cost(&answer.offers, answer.chosen, &answer.stats);
+    summary::candidates(output, &answer.offers, answer.best)?;
+    let cost = summary::cost(&answer.offers, answer.best, &answer.stats);
     let cost = output.paint(Tone::Dim, &cost);
     output.line(&cost)?;
     let last = match answer.chosen {

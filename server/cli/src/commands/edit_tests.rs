@@ -142,6 +142,37 @@ fn refining_that_changes_nothing_is_no_failure() {
 }
 
 #[test]
+fn refining_keeps_a_text_that_the_model_finds_as_good_as_any_change() {
+    let answer = |texts: &[&str]| Ok(texts.iter().map(|&text| text.to_owned()).collect());
+    let run = run_scripted("-i --json", false, answer(&["pass", "return 1"]), true);
+    run.result.unwrap();
+    assert_eq!(run.file, TEXT.as_bytes());
+    let report: serde_json::Value = serde_json::from_str(&run.printed).unwrap();
+    assert_eq!((&report["chosen"], &report["written"]), (&serde_json::Value::Null, &false.into()));
+    assert_eq!(report["diff"], "");
+    // A cut list still knows it, and a better change is made.
+    assert_eq!(
+        run_scripted("-i --candidates 1", false, answer(&["pass", "return 1"]), true).file,
+        TEXT.as_bytes()
+    );
+    let changed = b"def f():\r\n    return 1\r\n".as_slice();
+    assert_eq!(run_scripted("-i", false, answer(&["return 1", "pass"]), true).file, changed);
+    // Who names a candidate gets it.
+    assert_eq!(run_scripted("-i --pick 2", false, answer(&["pass", "return 1"]), true).file, changed);
+}
+
+#[test]
+fn a_candidate_with_syntax_errors_takes_no_place_in_a_short_list() {
+    let run = fill("--candidates 1 --json", false, &["return ((", "return 1", "return 2"]);
+    run.result.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&run.printed).unwrap();
+    assert_eq!(report["candidates"].as_array().unwrap().len(), 1);
+    assert_eq!((&report["chosen"], &report["candidates"][0]["text"]), (&0.into(), &"return 1".into()));
+    let per_forward = report["stats"]["tokens_per_forward"].as_f64().unwrap();
+    assert!((per_forward - 2.0).abs() < 1e-6, "two words in one pass, found {per_forward}");
+}
+
+#[test]
 fn unknown_languages_are_refused_by_name() {
     let run = fill("--language klingon", false, &[]);
     let error = run.result.unwrap_err();

@@ -4,11 +4,15 @@ use super::Context;
 use crate::args::Replay;
 use crate::engine;
 use crate::failure::Failure;
+use crate::same_file::same_file;
 
 /// Runs the command.
 ///
 /// # Errors
-/// A model or a recording that cannot be used, an output that cannot be written.
+/// A model or a recording that cannot be used, an output that cannot be written or would overwrite the recording.
 pub fn run(args: &Replay, _context: &mut Context) -> Result<(), Failure> {
+    if same_file(&args.replay, &args.out) {
+        return Err(Failure::input(format!("--out {} would overwrite the recording", args.out.display())));
+    }
     engine::replay(&args.model, &args.replay, &args.out)
 }

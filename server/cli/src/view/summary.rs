@@ -10,7 +10,7 @@ use lacuna_engine::Stats;
 /// Lines shown of each candidate.
 const LINES_MAX: usize = 6;
 
-/// Prints the numbered candidates, best first; `chosen` is marked.
+/// Prints the numbered candidates, best first; `chosen` is marked, and may be the refined text as it is.
 pub fn candidates(output: &mut Output, offers: &[Offer], chosen: Option<usize>) -> Result<(), Failure> {
     let (width, _) = output.size();
     for (index, offer) in offers.iter().enumerate() {

@@ -5,6 +5,7 @@
 
 use crate::args::{BenchGenerate, at_least_one};
 use crate::commands::Context;
+use crate::commands::eval::answer::Asking;
 use crate::commands::eval::answer_all;
 use crate::commands::eval::cases::{self, Case};
 use crate::commands::eval::metrics::mean;
@@ -85,7 +86,8 @@ fn measure(
     let bar = progress((fills.len() + continues.len()) * cases.len());
     let mut rows = Vec::new();
     for method in fills {
-        let outcomes = answer_all(engine, cases, method, sampling, cancel, |_| tick(&bar))?;
+        let asking = Asking { method, sampling, cancel };
+        let outcomes = answer_all(engine, cases, &asking, |_| tick(&bar))?;
         let samples = outcomes.iter().map(|outcome| Sample {
             wall_ms: outcome.latency_ms,
             tokens: outcome.tokens,
@@ -96,12 +98,10 @@ fn measure(
     }
     for method in continues {
         let mut samples = Vec::with_capacity(cases.len());
-        if let Some(first) = cases.first() {
-            // As in eval, the first touch of the weights is not measured.
-            carry_on(engine, first, tokens, (method, sampling), cancel)?;
-        }
+        let asking = Asking { method, sampling, cancel };
+        carry_on(engine, &cases::warm_up(), tokens, &asking)?;
         for case in cases {
-            samples.push(carry_on(engine, case, tokens, (method, sampling), cancel)?);
+            samples.push(carry_on(engine, case, tokens, &asking)?);
             tick(&bar)?;
         }
         rows.push(row("continue", method, &samples));
@@ -119,9 +119,9 @@ fn carry_on(
     engine: &mut dyn Engine,
     case: &Case,
     tokens: usize,
-    (method, sampling): (Method, &Sampling),
-    cancel: &CancelToken,
+    asking: &Asking<'_>,
 ) -> Result<Sample, Failure> {
+    let Asking { method, sampling, cancel } = *asking;
     let language = (case.language != Language::PlainText).then(|| case.language.id().to_owned());
     let sampling = Sampling { lengths: None, ..sampling.clone() };
     let request =

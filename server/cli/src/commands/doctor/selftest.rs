@@ -30,7 +30,7 @@ pub struct SelfTest {
     pub p95_ms: f64,
     /// From the start of the very first fill to its first frame.
     pub first_frame_ms: f64,
-    /// Tokens of the best candidates by the time of all fills.
+    /// Tokens of the answers, usable ones only, by the time of all fills.
     pub tokens_per_second: f64,
     /// Share of fills with a usable candidate.
     pub usable: f64,
@@ -56,14 +56,15 @@ pub fn run(engine: &mut dyn Engine, cancel: &CancelToken) -> Result<SelfTest, Fa
             first_frame.get_or_insert_with(|| fill.elapsed());
         };
         let answer = engine.infill(&job.request, cancel, &mut watch)?;
-        let offers = rank(&document, &job.plan, answer.candidates);
+        let offers = rank(&document, &job, answer.candidates);
         if seed == 0 {
             started = Instant::now();
             continue;
         }
         times.push(fill.elapsed().as_secs_f64() * 1e3);
-        tokens += offers.first().map_or(0, |offer| offer.candidate.tokens);
-        usable += usize::from(offers.first().is_some_and(|offer| offer.is_usable()));
+        let best = offers.first().filter(|offer| offer.is_usable());
+        tokens += best.map_or(0, |offer| offer.candidate.tokens);
+        usable += usize::from(best.is_some());
         if started.elapsed() >= DURATION {
             break;
         }

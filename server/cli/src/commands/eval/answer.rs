@@ -10,15 +10,29 @@ use lacuna_text::{Document, Reason, Region};
 use serde::Serialize;
 use std::time::Instant;
 
-/// What a case's answer was worth; one line of `--predictions`.
+/// How every case is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Diffusion, or one of its controls.
+    pub method: Method,
+    /// How to sample.
+    pub sampling: &'a Sampling,
+    /// Ends the work.
+    pub cancel: &'a CancelToken,
+}
+
+/// What a case's answer was worth; one line of `--predictions`. The answer is the first usable candidate; where a user
+/// would get none it is blank, and counts as neither exact nor keeping the syntax.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// The case's name.
     pub task_id: String,
     /// The case's kind.
     pub kind: String,
-    /// The text for `prompt + completion + suffix`; empty when the model offered nothing.
+    /// The text for `prompt + completion + suffix`; blank when there was nothing to use.
     pub completion: String,
+    /// Whether there was a usable candidate.
+    pub answered: bool,
     /// Equal to the known answer, white space at the end aside.
     pub exact_match: bool,
     /// 1 − edit distance / longer length.
@@ -27,27 +41,24 @@ pub struct Outcome {
     pub syntax_kept: bool,
     /// From the plan to the ranked candidates.
     pub latency_ms: f64,
-    /// Steps (tokens, for a causal method) of the chosen candidate.
+    /// Steps (tokens, for a causal method) of the answer; 0 without one.
     pub steps: usize,
-    /// Tokens of the chosen candidate.
+    /// Tokens of the answer; 0 without one.
     pub tokens: usize,
     /// Decoder passes of the whole answer.
     pub forwards: usize,
-    /// Candidates offered.
+    /// Candidates offered, usable or not.
     pub candidates: usize,
+    /// What the engine alone scores best, as it said it; empty when it offered nothing.
+    pub engine_best: String,
 }
 
-/// Fills a case's hole by `method`.
+/// Fills a case's hole as `asking` says.
 ///
 /// # Errors
 /// Whatever the engine answers; a case that cannot be asked is named.
-pub fn answer(
-    engine: &mut dyn Engine,
-    case: &Case,
-    method: Method,
-    sampling: &Sampling,
-    cancel: &CancelToken,
-) -> Result<Outcome, Failure> {
+pub fn answer(engine: &mut dyn Engine, case: &Case, asking: &Asking<'_>) -> Result<Outcome, Failure> {
+    let Asking { method, sampling, cancel } = *asking;
     // The hole is empty, so that nothing of the known answer reaches the model or the judgement of candidates.
     let document = Document::new(&format!("{}{}", case.prompt, case.suffix), case.language);
     let at = document.len() - case.suffix.len();
@@ -59,14 +70,16 @@ pub fn answer(
         control => engine.infill_by(control, &job.request, cancel),
     };
     let Infilled { candidates, stats } = infilled.map_err(|error| named(case, error.into()))?;
-    let offers = rank(&document, &job.plan, candidates);
+    let engine_best = candidates.first().map_or_else(String::new, |candidate| candidate.text.clone());
+    let offers = rank(&document, &job, candidates);
     let latency_ms = started.elapsed().as_secs_f64() * 1e3;
-    let best = offers.first();
+    let best = offers.first().filter(|offer| offer.is_usable());
     let text = best.map_or("", |offer| offer.text());
     Ok(Outcome {
         task_id: case.task_id.clone(),
         kind: case.kind.clone(),
         completion: format!("{text}{}", if case.break_moved { "\n" } else { "" }),
+        answered: best.is_some(),
         exact_match: exact_match(text, &case.answer),
         edit_similarity: edit_similarity(text, &case.answer),
         syntax_kept: keeps_syntax(case, text),
@@ -75,6 +88,7 @@ pub fn answer(
         tokens: best.map_or(0, |offer| offer.candidate.tokens),
         forwards: stats.forwards,
         candidates: offers.len(),
+        engine_best,
     })
 }
 

@@ -69,6 +69,21 @@ pub fn parse(name: &str, reader: impl BufRead, limit: Option<usize>) -> Result<V
     Ok(cases)
 }
 
+/// A case that nobody counts: answered first, it wakes the threads, touches the weights and leaves a prompt in the cache
+/// that has nothing in common with a counted one, so that the first of those is read from its start like all others.
+pub fn warm_up() -> Case {
+    Case {
+        task_id: "warm-up".to_owned(),
+        prompt: "\"\"\"Areas of plane figures.\"\"\"\n\n\ndef rectangle(width, height):\n".to_owned(),
+        suffix: "\n\n\ndef square(side):\n    return rectangle(side, side)\n".to_owned(),
+        answer: "    return width * height".to_owned(),
+        break_moved: false,
+        language: Language::Python,
+        shape: RegionKind::Lines,
+        kind: "lines".to_owned(),
+    }
+}
+
 fn case(line: &str) -> Result<Case, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("is not JSON: {error}"))?;
     let Value::Object(fields) = value else {

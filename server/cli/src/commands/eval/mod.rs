@@ -9,12 +9,13 @@ use super::Context;
 use crate::args::{Eval, at_least_one};
 use crate::engine;
 use crate::failure::Failure;
-use answer::{Outcome, answer};
+use crate::same_file::same_file;
+use answer::{Asking, Outcome, answer};
 use cases::Case;
 use indicatif::{ProgressBar, ProgressStyle};
-use lacuna_engine::{CancelToken, Engine, Method, Sampling};
+use lacuna_engine::Engine;
 use report::EvalReport;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -31,7 +32,8 @@ pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     let cancel = context.interrupt.token();
     let method = args.method.into();
     let bar = progress(cases.len());
-    let outcomes = answer_all(&mut engine, &cases, method, &sampling, cancel, |outcome| {
+    let asking = Asking { method, sampling: &sampling, cancel };
+    let outcomes = answer_all(&mut engine, &cases, &asking, |outcome| {
         bar.inc(1);
         predictions.as_mut().map_or(Ok(()), |file| write_line(file, outcome))
     });
@@ -41,29 +43,20 @@ pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     if args.json { context.output.json(&report) } else { report.print(&mut context.output) }
 }
 
-/// Answers every case in order; `done` is told of each. The first case is answered once more, unmeasured and before
-/// the others: what is measured is a running engine, not its first touch of the weights.
+/// Answers every case in order; `done` is told of each. [`cases::warm_up`] is answered before them, unmeasured.
 ///
 /// # Errors
 /// The first failure of the engine or of `done`.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call from the command, one from tests; no state worth a struct"
-)]
 pub fn answer_all(
     engine: &mut dyn Engine,
     cases: &[Case],
-    method: Method,
-    sampling: &Sampling,
-    cancel: &CancelToken,
+    asking: &Asking<'_>,
     mut done: impl FnMut(&Outcome) -> Result<(), Failure>,
 ) -> Result<Vec<Outcome>, Failure> {
-    if let Some(first) = cases.first() {
-        answer(engine, first, method, sampling, cancel)?;
-    }
+    answer(engine, &cases::warm_up(), asking)?;
     let mut outcomes = Vec::with_capacity(cases.len());
     for case in cases {
-        let outcome = answer(engine, case, method, sampling, cancel)?;
+        let outcome = answer(engine, case, asking)?;
         done(&outcome)?;
         outcomes.push(outcome);
     }
@@ -79,9 +72,7 @@ pub fn progress(cases: usize) -> ProgressBar {
 }
 
 fn create(path: &Path, cases: &Path) -> Result<BufWriter<File>, Failure> {
-    let same =
-        |a: &Path, b: &Path| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a));
-    if same(path, cases) {
+    if same_file(path, cases) {
         return Err(Failure::input(format!("--predictions {} would overwrite the cases", path.display())));
     }
     let created = File::create(path).map(BufWriter::new);
@@ -99,8 +90,8 @@ fn write_line(file: &mut impl Write, outcome: &Outcome) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna_engine::EngineError;
     use lacuna_engine::scripted::ScriptedEngine;
+    use lacuna_engine::{CancelToken, EngineError, Method, Sampling};
 
     const CASES: &str = concat!(
         r#"{"task_id":"a","prompt":"x = f(","suffix":")\n","canonical_solution":"1","language":"python"}"#,
@@ -110,13 +101,21 @@ mod tests {
     );
 
     fn evaluate(answers: Vec<Result<Vec<&str>, EngineError>>) -> Result<Vec<Outcome>, Failure> {
+        evaluate_with(answers, &mut ScriptedEngine::default(), &Sampling::default())
+    }
+
+    fn evaluate_with(
+        answers: Vec<Result<Vec<&str>, EngineError>>,
+        engine: &mut ScriptedEngine,
+        sampling: &Sampling,
+    ) -> Result<Vec<Outcome>, Failure> {
         let cases = cases::parse("cases", CASES.as_bytes(), None)?;
         let owned = answers
             .into_iter()
             .map(|answer| answer.map(|texts| texts.into_iter().map(str::to_owned).collect()));
-        let mut engine = ScriptedEngine::new(owned);
-        let cancel = CancelToken::new();
-        answer_all(&mut engine, &cases, Method::Diffusion, &Sampling::default(), &cancel, |_| Ok(()))
+        *engine = ScriptedEngine::new(owned);
+        let asking = Asking { method: Method::Diffusion, sampling, cancel: &CancelToken::new() };
+        answer_all(engine, &cases, &asking, |_| Ok(()))
     }
 
     #[test]
@@ -128,6 +127,35 @@ mod tests {
         assert!(!outcomes[1].exact_match && outcomes[1].syntax_kept);
         assert!(outcomes[1].completion.ends_with("return 2\n"), "{:?}", outcomes[1].completion);
         assert!(outcomes[1].edit_similarity > 0.9);
+    }
+
+    #[test]
+    fn where_a_user_gets_nothing_the_answer_is_blank() {
+        let rejected = Ok(vec!["((", "[["]);
+        let outcomes = evaluate(vec![Ok(vec![]), rejected, Ok(vec!["    return 1"])]).unwrap();
+        let none = &outcomes[0];
+        assert_eq!((none.completion.as_str(), none.engine_best.as_str(), none.answered), ("", "((", false));
+        assert!(!none.exact_match && !none.syntax_kept && none.edit_similarity < 0.01);
+        assert_eq!((none.tokens, none.steps, none.candidates), (0, 0, 2));
+        assert!(outcomes[1].answered && outcomes[1].tokens == 2);
+    }
+
+    #[test]
+    fn a_list_of_one_holds_the_one_that_parses() {
+        let one = Sampling { candidates: Some(1), ..Sampling::default() };
+        let answers = vec![Ok(vec![]), Ok(vec!["((", "1"]), Ok(vec![])];
+        let outcomes = evaluate_with(answers, &mut ScriptedEngine::default(), &one).unwrap();
+        assert_eq!((outcomes[0].completion.as_str(), outcomes[0].candidates), ("1", 1));
+    }
+
+    #[test]
+    fn the_warm_up_reads_no_case() {
+        let mut engine = ScriptedEngine::default();
+        let answers = vec![Ok(vec![]), Ok(vec![]), Ok(vec![])];
+        evaluate_with(answers, &mut engine, &Sampling::default()).unwrap();
+        let prefixes: Vec<&str> = engine.seen.iter().map(|request| request.prefix.as_str()).collect();
+        assert_eq!(prefixes[1..], ["x = f(", "def f():\n"]);
+        assert_eq!(prefixes[0], cases::warm_up().prompt);
     }
 
     #[test]

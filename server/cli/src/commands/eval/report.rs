@@ -17,12 +17,14 @@ pub struct EvalReport {
     pub by_kind: BTreeMap<String, Quality>,
     /// Times of whole answers.
     pub latency_ms: Latency,
-    /// Mean steps of the chosen candidates.
+    /// Mean steps of the answers.
     pub steps_mean: f64,
-    /// Tokens of the chosen candidates for each decoder pass run.
+    /// Tokens of the answers for each decoder pass run, passes without a usable result included.
     pub tokens_per_forward: f64,
     /// Quality over all cases.
     pub overall: Quality,
+    /// Cases with a usable answer; the others count as blank.
+    pub answered: usize,
     /// Which way of the weights answered.
     pub method: Method,
     /// Which model.
@@ -86,9 +88,10 @@ impl EvalReport {
             cases: outcomes.len(),
             by_kind,
             latency_ms: Latency::of(&times),
-            steps_mean: mean(outcomes.iter().map(|outcome| outcome.steps as f64)),
+            steps_mean: mean(outcomes.iter().filter(|o| o.answered).map(|outcome| outcome.steps as f64)),
             tokens_per_forward: if forwards == 0 { 0.0 } else { tokens as f64 / forwards as f64 },
             overall: Quality::of(outcomes.iter()),
+            answered: outcomes.iter().filter(|outcome| outcome.answered).count(),
             method,
             model,
         }
@@ -112,8 +115,9 @@ impl EvalReport {
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |ms| format!("{ms:.0} ms"));
         let (p50, p95) = (ms(self.latency_ms.p50), ms(self.latency_ms.p95));
         let (steps, rate) = (self.steps_mean, self.tokens_per_forward);
+        let (cases, answered) = (self.cases, self.answered);
         output.line(&format!(
-            "latency p50 {p50}, p95 {p95} · {steps:.1} steps · {rate:.2} tokens per forward"
+            "latency p50 {p50}, p95 {p95} · {steps:.1} steps · {rate:.2} tokens per forward · {answered} of {cases} answered"
         ))?;
         let source = format!("{} · {}", method_name(self.method), self.model);
         let source = output.paint(Tone::Dim, &source);
@@ -147,6 +151,7 @@ mod tests {
             task_id: "t".to_owned(),
             kind: kind.to_owned(),
             completion: String::new(),
+            answered: true,
             exact_match,
             edit_similarity: if exact_match { 1.0 } else { 0.5 },
             syntax_kept: true,
@@ -155,6 +160,7 @@ mod tests {
             tokens: 6,
             forwards: 8,
             candidates: 1,
+            engine_best: String::new(),
         }
     }
 
@@ -182,8 +188,19 @@ mod tests {
         assert!(text.contains("line          1      100.0 %            1.000      100.0 %\n"), "{text}");
         assert!(text.contains("overall       2       50.0 %            0.750      100.0 %\n"), "{text}");
         assert!(
-            text.contains("latency p50 10 ms, p95 30 ms · 4.0 steps · 0.75 tokens per forward"),
+            text.contains(
+                "latency p50 10 ms, p95 30 ms · 4.0 steps · 0.75 tokens per forward · 2 of 2 answered\n"
+            ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_case_without_an_answer_has_no_steps_but_its_cost() {
+        let none = Outcome { answered: false, steps: 0, tokens: 0, ..outcome("line", false, 10.0) };
+        let report = EvalReport::new(&[outcome("line", true, 10.0), none], Method::Diffusion, "m".to_owned());
+        assert_eq!((report.cases, report.answered), (2, 1));
+        assert!((report.steps_mean - 4.0).abs() < 1e-12);
+        assert!((report.tokens_per_forward - 6.0 / 16.0).abs() < 1e-12);
     }
 }
