@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Entropy-bound acceptance (`EntropyBoundSampler.accept_canvas`, arXiv 2505.24857).
 ///
-/// `entropy` [C] f32 in nats. Positions are taken in ascending order of entropy (ties: the earlier position first) while
+/// `entropy` `[C]` f32 in nats. Positions are taken in ascending order of entropy (ties: the earlier position first) while
 /// the sum of the entropies taken *before* a position stays within `bound`, so the surest one is always accepted.
 /// Returns one flag a position.
 #[must_use]
@@ -43,7 +43,7 @@ impl StopRule {
         Self { stability, confidence, history: VecDeque::with_capacity(stability) }
     }
 
-    /// Takes one step's argmax canvas [C] and entropies [C] (of logits / T); true where the block may end.
+    /// Takes one step's argmax canvas `[C]` and entropies `[C]` (of logits / T); true where the block may end.
     pub fn observe(&mut self, argmax: &[u32], entropy: &[f32]) -> bool {
         let stable =
             self.history.len() == self.stability && self.history.iter().all(|before| before == argmax);

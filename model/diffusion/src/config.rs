@@ -2,7 +2,7 @@
 //!
 //! The released checkpoint spells the full layers' sizes `global_head_dim` and `num_global_key_value_heads`; newer files
 //! say `per_layer_config`. What only this project knows (noise, blank token, prompt layout) stands in an optional
-//! object `lacuna` of `config.json`; see [`crate::config_lacuna`].
+//! object `lacuna` of `config.json`; see `config_lacuna`.
 
 use crate::config_lacuna::Lacuna;
 use crate::error::LoadError;

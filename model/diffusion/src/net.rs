@@ -123,7 +123,7 @@ impl Net {
         layers + self.embedding.bytes() + self.conditioning.bytes()
     }
 
-    /// Reads `ids` [T] left to right after what the cache holds, and appends their keys and values.
+    /// Reads `ids` `[T]` left to right after what the cache holds, and appends their keys and values.
     /// Returns the hidden states after the final norm, `[T, hidden]`.
     ///
     /// # Errors
@@ -258,7 +258,7 @@ impl Net {
         Ok(in_pool(|| self.embedding.soft(logits, temperature)))
     }
 
-    /// E[ids] · sqrt(hidden), `[n, hidden]`: the input embedding, and the self-conditioning of a given token.
+    /// `E[ids] · sqrt(hidden)`, `[n, hidden]`: the input embedding, and the self-conditioning of a given token.
     ///
     /// # Errors
     /// [`EngineError::InvalidRequest`] for an id outside the vocabulary.

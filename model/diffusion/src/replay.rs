@@ -1,9 +1,9 @@
 //! Replays a recorded denoising run: reads the inputs that the parity script wrote, and writes what this engine makes
 //! of them, under the same names, shapes and dtypes, in f32. Nothing is drawn here: every random token is an input.
 //!
-//! Inputs: prompt_ids [P] i64, canvas_0 [B, C] i64, renoise [B, S, C] i64, clamp_mask [B, C] u8, clamp_ids [B, C] i64.
-//! Outputs: logits [B, S, C, V] f32, entropy [B, S, C] f32, accepted [B, S, C] u8, argmax [B, S, C] i64,
-//! canvas [B, S, C] i64, causal_logits [P, V] f32, stop [B, S] u8.
+//! Inputs: prompt_ids `[P]` i64, canvas_0 `[B, C]` i64, renoise `[B, S, C]` i64, clamp_mask `[B, C]` u8, clamp_ids `[B, C]` i64.
+//! Outputs: logits `[B, S, C, V]` f32, entropy `[B, S, C]` f32, accepted `[B, S, C]` u8, argmax `[B, S, C]` i64,
+//! canvas `[B, S, C]` i64, causal_logits `[P, V]` f32, stop `[B, S]` u8.
 //! B blocks, S steps, C canvas length, P prompt length, V vocabulary.
 
 use crate::accept::{StopRule, entropy_bound};
