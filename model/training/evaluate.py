@@ -5,7 +5,8 @@
 A case has `prompt`, `suffix`, `canonical_solution`, `language` and `kind`. Exact match compares text; edit similarity is
 1 - Levenshtein / longer length. Methods:
     diffusion   length pass → the most likely lengths side by side → ranked by the causal score
-    oracle      the same with the true length only (an upper bound on what better lengths would give)
+    guided      the same, and every step adds the causal log probabilities to the canvas logits
+    oracle      diffusion with the true length only (an upper bound on what better lengths would give)
     prefix      causal, sees only the code before the hole: greedy to the line's end, cut where the suffix begins
     fim         causal, `<fim_prefix>` prefix `<fim_suffix>` suffix `<fim_middle>`: greedy to `<eos>`
 """
@@ -33,12 +34,13 @@ class Recipe:
     t_max: float = 0.8
     t_min: float = 0.4
     entropy_bound: float = 0.1
-    lengths: int = 4
+    order: str = "left"  # which positions the guarantee of progress accepts first: the surest, or the leftmost ("left")
+    lengths: int = 8
     heal: str = "unit"  # give the last token back to the hole: "none", "space" (a lone space), "unit" (a one-token word too)
     bucket: str = "both"  # the length pass reads bucket 40, 16, or both
     sample: bool = False  # a sample instead of the argmax of each position
     uniform_share: float = 0.0  # of rejected positions that get a random id instead of a mask
-    freeze: bool = False  # accepted positions stay accepted
+    guidance: float = 0.7  # of the method `guided`: weight of the causal log probabilities, given the last step's argmax, added to the canvas logits
     suffix_scored: int = 8  # tokens after the hole that the causal score reads
     length_weight: float = 0.0  # weight of the length pass' log probability in the ranking
     normalise: bool = False  # causal score per token instead of the sum
@@ -101,9 +103,10 @@ class Filler:
             hole_at[i, 1:1 + len(hole)] = True
         return canvas, hole_at
 
-    def denoise(self, canvas, soft, cache, prompt):
+    def denoise(self, canvas, soft, cache, prompt, width: int):
+        """Logits [n, width, V] of the canvas positions 1 … width: only the hole needs the head."""
         anchor = torch.full((len(canvas),), len(prompt) - 1)
-        return self.net.logits(self.net.denoise(canvas, soft, cache, anchor))
+        return self.net.logits(self.net.denoise(canvas, soft, cache, anchor)[:, 1:1 + width])
 
     def extend(self, ids, cache, start: int):
         """Causal continuation: ids [n, t] after `start` cached positions of one row → logits [n, t, V], and the new cache."""
@@ -130,10 +133,11 @@ class Filler:
         buckets = {"40": [40], "16": [16], "both": [16, 40]}[self.recipe.bucket]
         canvas, _ = self.canvases(prompt, [[MASK] * b for b in buckets], suffix)
         soft = torch.zeros(*canvas.shape, self.net.dims.hidden_size)
-        blank = torch.softmax(self.denoise(canvas, soft, cache, prompt), -1)[:, :, BLANK].double().clamp(1e-9, 1 - 1e-9)
+        logits = self.denoise(canvas, soft, cache, prompt, max(buckets))
+        blank = torch.softmax(logits, -1)[:, :, BLANK].double().clamp(1e-9, 1 - 1e-9)
         out = {}
         for row, bucket in enumerate(buckets):
-            b = blank[row, 1:1 + bucket]
+            b = blank[row, :bucket]
             log = torch.full((HOLE_MAX + 1,), float("-inf"), dtype=torch.double)
             log[1:bucket] = b[1:].log() + (1 - b).log().cumsum(0)[:-1]
             out[bucket] = log - log.logsumexp(0)
@@ -143,47 +147,65 @@ class Filler:
         log[1:16] = (log[1:16] + near[1:16] + log[1:16].logsumexp(0)) / 2  # the geometric mean where both speak
         return log - log.logsumexp(0)
 
-    def fill_lengths(self, prompt, suffix, cache, lengths, piece: str = ""):
-        """Denoise one canvas per length; returns the token lists and each one's mean log probability at the last step."""
-        forbidden = self.forbidden(piece)
-        r, net = self.recipe, self.net
-        clean, hole_at = self.canvases(prompt, [[MASK] * n for n in lengths], suffix)
-        canvas, sizes = clean.clone(), torch.tensor(lengths)
-        known = net.embedding(clean)
-        soft = torch.zeros_like(known)
-        fixed = torch.zeros_like(hole_at)
+    def guide(self, logits, guess, prompt, state):
+        """Add `guidance` · log p(token | prompt, the guess left of it) to hole logits [n, W, V]; guess [n, W] or None."""
+        cache, last = state
+        causal = last.expand(len(logits), 1, -1)
+        if guess is not None:
+            causal = torch.cat([causal, self.extend(guess[:, :-1], cache, len(prompt))[0]], 1)
+        logits[:, :causal.shape[1]] += self.recipe.guidance * causal.log_softmax(-1)
+
+    def accept(self, entropy, sizes, step: int):
+        """Which hole positions keep their token after this step: [n, W] from the entropies, inf outside the hole."""
+        r = self.recipe
+        least = torch.ceil(sizes * (step + 1) / r.steps)[:, None]
+        at = torch.arange(entropy.shape[1])[None]
+        inside = entropy.isfinite()
+        if r.order == "left":  # the bound still accepts what is sure, wherever it is
+            entropy = torch.where(inside & (at < least), 0.0, entropy)
+        ordered, order = entropy.sort(-1)
+        before = ordered.nan_to_num(posinf=0).cumsum(-1) - ordered.nan_to_num(posinf=0)
+        take = (before <= r.entropy_bound) | (at < least)
+        return torch.zeros_like(inside).scatter(1, order, take) & inside
+
+    def reject(self, like):
+        """What a position that is not accepted holds next: the mask, or by a share a random token."""
+        out = torch.full_like(like, MASK)
+        if self.recipe.uniform_share:
+            noise = torch.randint(FIRST_TEXT_ID, self.net.dims.vocab_size, like.shape, generator=self.generator)
+            out = torch.where(torch.rand(like.shape, generator=self.generator) < self.recipe.uniform_share, noise, out)
+        return out
+
+    def fill_lengths(self, prompt, suffix, state, lengths, piece: str, guided: bool):
+        """Denoise one canvas per length; returns the token lists and each one's mean log probability at the last step.
+
+        state: the prompt's cache and its last causal logits. n lengths, W the longest, C the canvas.
+        """
+        r, net, width = self.recipe, self.net, max(lengths)
+        canvas, hole_at = self.canvases(prompt, [[MASK] * n for n in lengths], suffix)
+        known, inside = net.embedding(canvas), hole_at[:, 1:1 + width]  # [n, C, hidden], [n, W]
+        soft, sizes, forbidden, argmax = torch.zeros_like(known), torch.tensor(lengths), self.forbidden(piece), None
         for step in range(r.steps):
-            logits = self.denoise(canvas, soft, cache, prompt)
+            logits = self.denoise(canvas, soft, state[0], prompt, width)
+            if guided:
+                self.guide(logits, argmax, prompt, state)
             logits[..., :FIRST_TEXT_ID] = float("-inf")
-            logits[:, 1].masked_fill_(forbidden, float("-inf"))
-            scaled = logits / (r.t_min + (r.t_max - r.t_min) * (1 - step / r.steps))
-            p = torch.softmax(scaled, -1)
-            best, argmax = p.max(-1)
+            logits[:, 0].masked_fill_(forbidden, float("-inf"))
+            p = torch.softmax(logits / (r.t_min + (r.t_max - r.t_min) * (1 - step / r.steps)), -1)
+            previous, (best, argmax) = argmax, p.max(-1)
             token = argmax
             if r.sample and step + 1 < r.steps:
                 token = torch.multinomial(p.flatten(0, 1), 1, generator=self.generator).view(argmax.shape)
-            entropy = -(p * p.clamp(min=1e-30).log()).sum(-1).masked_fill(~hole_at, float("inf"))
-            ordered, order = entropy.sort(-1)
-            before = ordered.nan_to_num(posinf=0).cumsum(-1) - ordered.nan_to_num(posinf=0)
-            least = torch.ceil(sizes * (step + 1) / r.steps)[:, None]
-            take = (before <= r.entropy_bound) | (torch.arange(order.shape[1])[None] < least)
-            accepted = torch.zeros_like(hole_at).scatter(1, order, take) & hole_at
-            if r.freeze:
-                token = torch.where(fixed, canvas, token)
-                accepted |= fixed
-                fixed = accepted
-            rejected = torch.full_like(canvas, MASK)
-            if r.uniform_share:
-                noise = torch.randint(FIRST_TEXT_ID, net.dims.vocab_size, canvas.shape, generator=self.generator)
-                rejected = torch.where(torch.rand(canvas.shape, generator=self.generator) < r.uniform_share, noise, rejected)
-            canvas = torch.where(hole_at, torch.where(accepted, token, rejected), clean)
-            soft = torch.where(hole_at[..., None], net.soften(p), known)
-            if accepted.sum() == hole_at.sum() and step and torch.equal(argmax[hole_at], previous[hole_at]):
+            entropy = (p * -p.clamp(min=1e-30).log()).sum(-1).masked_fill(~inside, float("inf"))
+            accepted = self.accept(entropy, sizes, step)
+            now = torch.where(accepted, token, self.reject(token))
+            canvas[:, 1:1 + width] = torch.where(inside, now, canvas[:, 1:1 + width])
+            soft = known.clone()
+            soft[:, 1:1 + width] = torch.where(inside[..., None], net.soften(p), known[:, 1:1 + width])
+            if step and torch.equal(accepted, inside) and torch.equal(argmax[inside], previous[inside]):
                 break
-            previous = argmax
-        final = torch.where(fixed, canvas, argmax) if r.freeze else argmax
-        confidence = torch.where(hole_at, best.log(), 0).sum(-1) / sizes
-        return [final[i, 1:1 + n].tolist() for i, n in enumerate(lengths)], confidence.tolist()
+        confidence = torch.where(inside, best.log(), 0).sum(-1) / sizes
+        return [argmax[i, :n].tolist() for i, n in enumerate(lengths)], confidence.tolist()
 
     def causal_scores(self, prompt, suffix, cache, texts) -> list:
         """Per text: (log p of the line with the text and the next suffix tokens, how many tokens that is).
@@ -203,17 +225,18 @@ class Filler:
         got = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
         return [(got[i, :len(row)].sum().item(), len(row)) for i, row in enumerate(rows)]
 
-    def candidates(self, case, truth: str | None = None) -> list:
+    def candidates(self, case, guided: bool = False, truth: str | None = None) -> list:
         """Every filled length with what a ranking may use, best first by the recipe's formula."""
         r, (prompt, piece), suffix = self.recipe, self.prompt(case), self.ids(case["suffix"])[:64]
         lead = piece.replace("Ġ", " ")
-        _, cache = self.net.encode(torch.tensor([prompt]))
+        hidden, cache = self.net.encode(torch.tensor([prompt]))
+        state = cache, self.net.logits(hidden[:, -1:])
         if truth is not None:
             lengths, log = [len(self.ids(lead + truth))], torch.zeros(2 * HOLE_MAX)
         else:
             log = self.length_scores(prompt, suffix, cache)
             lengths = log.topk(r.lengths).indices.tolist()
-        fills, confidence = self.fill_lengths(prompt, suffix, cache, lengths, piece)
+        fills, confidence = self.fill_lengths(prompt, suffix, state, lengths, piece, guided)
         texts = [self.text(f) for f in fills]
         scores = self.causal_scores(prompt, suffix, cache, texts)
         out = [dict(text=text[len(lead):], length=n, score=score, tokens=tokens, length_log=log[n].item(), confidence=c)
@@ -289,8 +312,11 @@ def evaluate(filler: Filler, cases, methods) -> list:
         if "diffusion" in methods:
             row["candidates"] = filler.candidates(case)
             row["answers"]["diffusion"] = row["candidates"][0]["text"]
+        if "guided" in methods:
+            row["guided"] = filler.candidates(case, guided=True)
+            row["answers"]["guided"] = row["guided"][0]["text"]
         if "oracle" in methods and 1 <= length <= HOLE_MAX:
-            row["answers"]["oracle"] = filler.candidates(case, truth)[0]["text"]
+            row["answers"]["oracle"] = filler.candidates(case, truth=truth)[0]["text"]
         if "prefix" in methods:
             row["answers"]["prefix"] = filler.prefix_only(case)
         if "fim" in methods:
@@ -326,7 +352,9 @@ def main():
     a.add_argument("--model", type=Path, required=True)
     a.add_argument("--cases", type=Path, required=True, action="append")
     a.add_argument("--limit", type=int, help="evenly spread over the file")
-    a.add_argument("--methods", default="diffusion,oracle,prefix,fim")
+    a.add_argument("--part", default="1/1", help="I/N: every N-th case from the I-th on; rows of several parts: --merge")
+    a.add_argument("--merge", type=Path, nargs="+", help="result files of parts: print and write their summary together")
+    a.add_argument("--methods", default="diffusion,guided,oracle,prefix,fim")
     a.add_argument("--out", type=Path)
     a.add_argument("--recipe", default="{}", help="JSON with fields of Recipe")
     a = a.parse_args()
@@ -334,7 +362,11 @@ def main():
     cases = [json.loads(line) for path in a.cases for line in path.read_text().splitlines()]
     if a.limit and a.limit < len(cases):
         cases = [cases[math.floor(i * len(cases) / a.limit)] for i in range(a.limit)]
-    rows = evaluate(Filler(a.model, Recipe(**json.loads(a.recipe))), cases, a.methods.split(","))
+    part, parts = map(int, a.part.split("/"))
+    if a.merge:
+        rows = [row for path in a.merge for row in json.loads(path.read_text())["rows"]]
+    else:
+        rows = evaluate(Filler(a.model, Recipe(**json.loads(a.recipe))), cases[part - 1::parts], a.methods.split(","))
     found = summary(rows)
     for key, by in found.items():
         print(f"{key:16s}", by if key == "length pass" else "  ".join(
