@@ -8,7 +8,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use lacuna_kernels::{PackedWeight, Precision, WeightView, matmul};
 
 /// (rows, in, out): a projection, the dense gate and up, the head of the shipped model; a layer of a larger one.
-const SHAPES: &[(usize, usize, usize)] = &[(64, 256, 256), (64, 256, 768), (64, 256, 4096), (256, 2048, 2048)];
+const SHAPES: &[(usize, usize, usize)] =
+    &[(64, 256, 256), (64, 256, 768), (64, 256, 4096), (256, 2048, 2048)];
 
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 2_654_435_761) % 1000) as f32 / 500.0 - 1.0).collect()
@@ -28,7 +29,9 @@ fn products(criterion: &mut Criterion) {
             });
             let dtype = if precision == Precision::F32 { DType::F32 } else { DType::BF16 };
             let tensor = |data: &[f32], dims: (usize, usize)| {
-                Tensor::from_slice(data, dims, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a CPU tensor")
+                Tensor::from_slice(data, dims, &Device::Cpu)
+                    .and_then(|t| t.to_dtype(dtype))
+                    .expect("a CPU tensor")
             };
             let (x, w) = (tensor(&x, (rows, depth)), tensor(&w, (out, depth)).t().expect("two dimensions"));
             group.bench_function(BenchmarkId::new(format!("candle {precision:?}"), &shape), |bencher| {
