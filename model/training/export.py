@@ -104,7 +104,7 @@ def config(d: Dims, vocab: Vocabulary) -> dict:
             "transformers_version": "5.23.0"}
 
 
-GENERATION = {"max_denoising_steps": 16, "t_min": 0.4, "t_max": 0.8, "stability_threshold": 1,
+GENERATION = {"max_denoising_steps": 12, "t_min": 0.4, "t_max": 0.8, "stability_threshold": 1,
               "confidence_threshold": 0.005, "sampler_config": {"_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": 0.1},
               "bos_token_id": BOS, "pad_token_id": PAD, "eos_token_id": EOS, "return_dict_in_generate": True,
               "transformers_version": "5.23.0"}
