@@ -15,6 +15,8 @@ pub(crate) struct Abilities {
     pub hole_tokens_max: usize,
     pub suffix_tokens_min: usize,
     pub head_tokens: usize,
+    /// Weight of the causal pass in every denoising step of an infill.
+    pub guidance: f32,
     pub prompt_tokens_max: usize,
     pub canvas_length: usize,
     pub fim: Option<Fim>,
@@ -64,6 +66,7 @@ impl Abilities {
             hole_tokens_max,
             suffix_tokens_min,
             head_tokens,
+            guidance: lacuna.causal_guidance,
             prompt_tokens_max: lacuna
                 .prompt_tokens_max
                 .unwrap_or(PROMPT_TOKENS_MAX)

@@ -59,6 +59,7 @@ impl DiffusionEngine {
         let mut rules = self.rules(steps, generator);
         // Nothing comes to rest and nothing is forced: every timed step does the full work.
         rules.confidence = -1.0;
+        rules.guidance = 0.0;
         rules.noise = crate::config::Noise::Uniform;
         let mut batch: Vec<Condensing> = (0..bench.batch as u64)
             .map(|i| {

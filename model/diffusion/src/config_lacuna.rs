@@ -63,6 +63,8 @@ pub struct Lacuna {
     pub canvas_head_tokens: Option<usize>,
     /// Suffix tokens that a canvas keeps in view at least.
     pub suffix_tokens_min: Option<usize>,
+    /// Weight of the causal pass' log-probabilities in every denoising step of an infill; 0, the default, is the reference.
+    pub causal_guidance: f32,
     /// Most prompt tokens that are read.
     pub prompt_tokens_max: Option<usize>,
     /// How a prompt begins.
@@ -94,6 +96,7 @@ impl Lacuna {
             canvas_head_tokens: optional("canvas_head_tokens", canvas_length)?,
             suffix_tokens_min: optional("suffix_tokens_min", canvas_length)?,
             prompt_tokens_max: optional("prompt_tokens_max", TOKENS_MAX)?,
+            causal_guidance: object.number("causal_guidance", Some(0.0), 0.0..=10.0)? as f32,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,
             end_of_document: match object.optional_object("end_of_document")? {

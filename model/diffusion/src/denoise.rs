@@ -23,6 +23,14 @@ pub(crate) trait Denoiser {
     fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError>;
     /// E[ids] · sqrt(hidden), `[ids.len(), hidden]`.
     fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError>;
+    /// Causal log-probabilities after the prompt: for each of `sequences` the rows `[len − skip + 1, vocabulary]` that
+    /// predict its tokens from `skip` (> 0) on and the one after its last; all sequences' rows in order.
+    fn causal(
+        &self,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError>;
     /// Hidden size.
     fn hidden(&self) -> usize;
     /// Vocabulary size.
@@ -53,6 +61,8 @@ pub(crate) struct Rules {
     pub confidence: f32,
     pub noise: Noise,
     pub source: NoiseSource,
+    /// Weight of the causal pass in every step, see [`guide`]; 0: the canvas alone, as the reference has it.
+    pub guidance: f32,
     /// Ids that no row may become: the special tokens of a model that was trained to keep them out of holes.
     pub banned: Arc<[u32]>,
 }
@@ -149,6 +159,9 @@ fn one_step(
     let step = Step { tokens: &tokens, batch: active.len(), soft: soft.as_deref(), rows: &rows };
     let mut logits = net.denoise(&step, cancel)?;
     let vocabulary = net.vocabulary();
+    if rules.guidance > 0.0 {
+        guide(net, active, rules.guidance, &mut logits, cancel)?;
+    }
     let mut first = 0;
     for condensing in active.iter_mut() {
         let count = condensing.canvas.hole_len;
@@ -165,6 +178,35 @@ fn one_step(
         let end = first + condensing.canvas.hole_len * net.hidden();
         condensing.soft = soft[first..end].to_vec();
         first = end;
+    }
+    Ok(())
+}
+
+/// Adds `weight` · log p(token | prompt, what the last step believed to the left of it) to the hole's logits. Each row's
+/// marginal cannot see what its neighbours decide; the causal pass of the same weights can, from the left. On the first
+/// step nothing is believed yet, and only the hole's first row is guided.
+fn guide(
+    net: &dyn Denoiser,
+    active: &[&mut Condensing],
+    weight: f32,
+    logits: &mut [f32],
+    cancel: &CancelToken,
+) -> Result<(), EngineError> {
+    let believed = |c: &Condensing| c.argmax.len().saturating_sub(1);
+    let sequence =
+        |c: &&mut Condensing| [&c.canvas.tokens[..c.canvas.hole_start], &c.argmax[..believed(c)]].concat();
+    let sequences: Vec<Vec<u32>> = active.iter().map(sequence).collect();
+    let Some(head) = active.first().map(|c| c.canvas.hole_start).filter(|&head| head > 0) else {
+        return Ok(());
+    };
+    let log_probs = net.causal(&sequences, head, cancel)?;
+    let (vocabulary, mut first, mut from) = (net.vocabulary(), 0, 0);
+    for c in active {
+        let values = (believed(c) + 1).min(c.canvas.hole_len) * vocabulary;
+        let rows = logits[first..first + values].iter_mut().zip(&log_probs[from..from + values]);
+        rows.for_each(|(logit, log_prob)| *logit += weight * log_prob);
+        first += c.canvas.hole_len * vocabulary;
+        from += (believed(c) + 1) * vocabulary;
     }
     Ok(())
 }
@@ -230,17 +272,23 @@ pub(crate) fn forbid(logits: &mut [f32], allowed: &[bool]) {
     }
 }
 
-/// Accepts by the entropy bound, and where noise is a mask at least `progress` rows, the surest first.
+/// Accepts by the entropy bound, and where noise is a mask at least `progress` rows: the surest first, or the leftmost
+/// where the causal pass guides (it knows the left side best).
 fn accept_rows(c: &mut Condensing, rules: &Rules, progress: usize) {
-    c.accepted = accept::entropy_bound(&c.entropy, rules.entropy_bound);
     if matches!(rules.noise, Noise::Uniform) {
+        c.accepted = accept::entropy_bound(&c.entropy, rules.entropy_bound);
         return;
     }
     let mut order: Vec<usize> = (0..c.entropy.len()).collect();
-    order.sort_by(|&a, &b| c.entropy[a].total_cmp(&c.entropy[b]));
-    for &row in order.iter().take(progress) {
-        c.accepted[row] = true;
+    if rules.guidance == 0.0 {
+        order.sort_by(|&a, &b| c.entropy[a].total_cmp(&c.entropy[b]));
     }
+    let mut entropy = c.entropy.clone();
+    if rules.guidance > 0.0 {
+        order.iter().take(progress).for_each(|&row| entropy[row] = 0.0); // what is due does not use up the bound
+    }
+    c.accepted = accept::entropy_bound(&entropy, rules.entropy_bound);
+    order.iter().take(progress).for_each(|&row| c.accepted[row] = true);
 }
 
 /// Accepted rows take their token, all others fresh noise. True when nothing on the canvas changed.

@@ -33,6 +33,13 @@ impl Denoiser for Believer {
     fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
         Ok(vec![0.0; ids.len() * 2])
     }
+    /// Always expects token 6 next.
+    fn causal(&self, sequences: &[Vec<u32>], skip: usize, _: &CancelToken) -> Result<Vec<f32>, EngineError> {
+        let rows: usize = sequences.iter().map(|s| s.len() - skip + 1).sum();
+        let mut log_probs = vec![-9.0; rows * 8];
+        log_probs.chunks_exact_mut(8).for_each(|row| row[6] = -0.01);
+        Ok(log_probs)
+    }
     fn hidden(&self) -> usize {
         2
     }
@@ -51,6 +58,7 @@ fn rules(noise: Noise) -> Rules {
         confidence: 0.005,
         noise,
         source: NoiseSource::Drawn(Generator::new(1)),
+        guidance: 0.0,
         banned: Arc::from([]),
     }
 }
@@ -101,6 +109,16 @@ fn uniform_noise_accepts_nothing_it_is_unsure_of() {
     assert_eq!(batch[0].accepted, [true, false, false], "the bound admits the surest row only");
     assert_eq!(batch[0].steps, 6);
     assert_eq!(batch[0].argmax, [3, 4, 5], "the answer is the last argmax, not the accepted canvas");
+}
+
+#[test]
+fn guidance_decides_where_the_canvas_is_unsure_and_not_where_it_is_sure() {
+    let unsure = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };
+    let guided = Rules { guidance: 1.0, ..rules(MASK) };
+    assert_eq!(run(&unsure, &guided, &[3])[0].answer(), [6, 6, 6]);
+    assert_eq!(run(&unsure, &rules(MASK), &[3])[0].answer(), [3, 4, 5]);
+    let sure = Believer { answer: vec![3, 4, 5], unsure: false, seen: RefCell::default() };
+    assert_eq!(run(&sure, &guided, &[3])[0].answer(), [3, 4, 5]);
 }
 
 #[test]

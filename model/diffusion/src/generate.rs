@@ -56,6 +56,7 @@ impl DiffusionEngine {
         run.stats.encode_ms = ms(run.start);
         let generator = Generator::new(request.sampling.seed);
         let mut rules = self.rules(effort(&request.sampling, self.generation.steps_max).steps, generator);
+        rules.guidance = 0.0; // plain block diffusion, as the reference has it: this is what controls are held against
         let ends = &self.generation.eos_token_ids;
         rules.banned = rules.banned.iter().copied().filter(|id| !ends.contains(id)).collect();
         let (mut tokens, mut steps, mut ended) = (Vec::new(), 0, false);

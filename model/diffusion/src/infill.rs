@@ -82,6 +82,7 @@ impl DiffusionEngine {
             confidence: generation.confidence_threshold as f32,
             noise: self.abilities.noise,
             source: NoiseSource::Drawn(generator),
+            guidance: self.abilities.guidance,
             banned: Arc::clone(&self.abilities.banned),
         }
     }

@@ -156,6 +156,32 @@ impl Denoiser for Session {
         self.net.embed(ids)
     }
 
+    fn causal(
+        &self,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        let width = sequences.iter().map(Vec::len).max().unwrap_or(0);
+        let pad =
+            |s: &Vec<u32>| s.iter().copied().chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
+        let ids: Vec<u32> = sequences.iter().flat_map(pad).collect();
+        let (size, vocabulary) = (self.config().hidden_size, self.config().vocab_size);
+        self.pool.install(|| {
+            let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
+            let rows = |(b, s): (usize, &Vec<u32>)| (skip - 1..s.len()).map(move |i| b * width + i);
+            let rows = sequences.iter().enumerate().flat_map(rows);
+            let states: Vec<f32> =
+                rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
+            let mut logits = self.net.logits(&states)?;
+            let totals = lacuna_kernels::row_stats_all(&logits, vocabulary, 1.0);
+            for (row, total) in logits.chunks_exact_mut(vocabulary).zip(totals) {
+                row.iter_mut().for_each(|logit| *logit -= total.log_sum_exp);
+            }
+            Ok(logits)
+        })
+    }
+
     fn hidden(&self) -> usize {
         self.config().hidden_size
     }
