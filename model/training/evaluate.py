@@ -40,7 +40,7 @@ class Recipe:
     bucket: str = "both"  # the length pass reads bucket 40, 16, or both
     sample: bool = False  # a sample instead of the argmax of each position
     uniform_share: float = 0.0  # of rejected positions that get a random id instead of a mask
-    guidance: float = 0.7  # of the method `guided`: weight of the causal log probabilities, given the last step's argmax, added to the canvas logits
+    guidance: float = 0.5  # of the method `guided`: weight of the causal log probabilities, given the last step's argmax, added to the canvas logits
     suffix_scored: int = 8  # tokens after the hole that the causal score reads
     length_weight: float = 0.0  # weight of the length pass' log probability in the ranking
     normalise: bool = False  # causal score per token instead of the sum
