@@ -115,7 +115,7 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "benches" / "pictures" / "fill.svg")
     parser.add_argument("--columns", type=int, default=88)
     parser.add_argument("--rows", type=int, default=40)
-    parser.add_argument("arguments", nargs="*", default=["fill", "fixtures/text/words.rs"])
+    parser.add_argument("arguments", nargs="*", default=["fill", "fixtures/text/stack.rs"])
     arguments = parser.parse_args()
     frames = record([arguments.binary, *arguments.arguments], arguments.columns, arguments.rows)
     frames = [frame for frame in frames if any(cell.data.strip() for row in frame for cell in row)]
