@@ -14,7 +14,7 @@ use tree_sitter::Tree;
 /// The largest text that is parsed whole, in bytes.
 pub const WHOLE_BYTES_MAX: usize = 128 << 10;
 /// Bytes of a window to either side of what it is for.
-const HALF_BYTES: usize = 24 << 10;
+const HALF_BYTES: usize = 16 << 10;
 /// A window that has less than this around a place is not used for it.
 const MARGIN_BYTES: usize = 4 << 10;
 /// How far back a window's rim may move to fall where an item begins.
