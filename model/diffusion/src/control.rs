@@ -19,6 +19,22 @@ pub(crate) struct Decoded {
     pub forwards: usize,
 }
 
+impl Decoded {
+    /// The whole decoded text as a candidate, scored by its own probability.
+    pub(crate) fn into_candidate(self) -> Candidate {
+        Candidate {
+            tokens: self.tokens.len(),
+            text: self.text,
+            score: self.log_prob,
+            log_prob_hole: self.log_prob,
+            log_prob_suffix: 0.0,
+            entropy_mean: 0.0,
+            steps: self.forwards,
+            settled: self.ended,
+        }
+    }
+}
+
 impl DiffusionEngine {
     /// Continues from the prefix alone and guesses where to stop from the hole's kind and the first suffix characters.
     pub(crate) fn fill_causal(
@@ -155,16 +171,7 @@ fn answer(decoded: Decoded, cut: usize, mut stats: Stats, start: Instant) -> Inf
     let text = decoded.text[..cut].to_owned();
     stats.total_ms = ms(start);
     stats.tokens_per_forward = decoded.tokens.len() as f32 / decoded.forwards.max(1) as f32;
-    let candidate = Candidate {
-        text,
-        tokens: decoded.tokens.len(),
-        score: decoded.log_prob,
-        log_prob_hole: decoded.log_prob,
-        log_prob_suffix: 0.0,
-        entropy_mean: 0.0,
-        steps: decoded.forwards,
-        settled: decoded.ended,
-    };
+    let candidate = Candidate { text, ..decoded.into_candidate() };
     let candidates = if candidate.text.is_empty() { Vec::new() } else { vec![candidate] };
     Infilled { candidates, stats }
 }

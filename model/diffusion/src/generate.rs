@@ -32,17 +32,7 @@ impl DiffusionEngine {
         let (decoded, mut stats) = self.decode(&prompt, request.tokens_max, &mut |_| None, cancel)?;
         stats.total_ms = ms(run.start);
         stats.tokens_per_forward = decoded.tokens.len() as f32 / decoded.forwards.max(1) as f32;
-        let candidate = Candidate {
-            tokens: decoded.tokens.len(),
-            text: decoded.text,
-            score: decoded.log_prob,
-            log_prob_hole: decoded.log_prob,
-            log_prob_suffix: 0.0,
-            entropy_mean: 0.0,
-            steps: decoded.forwards,
-            settled: decoded.ended,
-        };
-        Ok(Infilled { candidates: vec![candidate], stats })
+        Ok(Infilled { candidates: vec![decoded.into_candidate()], stats })
     }
 
     fn continue_in_blocks(

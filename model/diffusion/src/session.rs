@@ -111,11 +111,8 @@ impl Session {
         if longest <= skip {
             return Ok(vec![Vec::new(); sequences.len()]);
         }
-        // Causal rows never see what follows them, so any token serves as padding. The last token predicts nothing.
-        let width = longest - 1;
-        let ids: Vec<u32> = (sequences.iter())
-            .flat_map(|s| s.iter().copied().chain(std::iter::repeat(0)).take(width))
-            .collect();
+        let width = longest - 1; // the last token predicts nothing
+        let ids = padded(sequences, width);
         self.pool.install(|| {
             let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
             let size = self.config().hidden_size;
@@ -163,9 +160,7 @@ impl Denoiser for Session {
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError> {
         let width = sequences.iter().map(Vec::len).max().unwrap_or(0);
-        let pad =
-            |s: &Vec<u32>| s.iter().copied().chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
-        let ids: Vec<u32> = sequences.iter().flat_map(pad).collect();
+        let ids = padded(sequences, width);
         let (size, vocabulary) = (self.config().hidden_size, self.config().vocab_size);
         self.pool.install(|| {
             let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
@@ -189,4 +184,10 @@ impl Denoiser for Session {
     fn vocabulary(&self) -> usize {
         self.config().vocab_size
     }
+}
+
+/// `[sequences, width]` token ids. Causal rows never see what follows them, so any token serves as padding.
+fn padded(sequences: &[Vec<u32>], width: usize) -> Vec<u32> {
+    let row = |s: &Vec<u32>| s.iter().copied().chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
+    sequences.iter().flat_map(row).collect()
 }
