@@ -109,7 +109,7 @@ impl Document {
         let lone_cr = has_lone_cr(&text, 0, text.len_bytes());
         let current = Snapshot { text, language, tree: None, version: 0, bom, line_ending, lone_cr };
         let mut document = Self { current, parser: syntax::parser(language) };
-        document.reparse(0);
+        document.current.reparse(document.parser.as_mut(), 0);
         document
     }
 
@@ -132,18 +132,7 @@ impl Document {
     /// # Errors
     /// An edit that does not fit the text changes nothing.
     pub fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
-        let before = self.current.text.clone();
-        edit.apply(&mut self.current.text)?;
-        self.current.version += 1;
-        let lone_cr_before = self.current.lone_cr;
-        self.current.lone_cr |= edit_leaves_lone_cr(&self.current.text, edit);
-        if let Some(tree) = &mut self.current.tree {
-            syntax::edit_tree(tree, &Source { text: &before, lone_cr: lone_cr_before }, edit);
-        }
-        self.reparse(
-            edit.map_offset(edit.changes().last().map_or(0, |change| change.range.end), Bias::Right),
-        );
-        Ok(())
+        self.current.advance(edit, self.parser.as_mut())
     }
 
     /// Changes the language and parses anew.
@@ -151,7 +140,7 @@ impl Document {
         self.current.language = language;
         self.current.tree = None;
         self.parser = syntax::parser(language);
-        self.reparse(0);
+        self.current.reparse(self.parser.as_mut(), 0);
     }
 
     /// The document at this moment.
@@ -165,15 +154,6 @@ impl Document {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.current.to_bytes()
     }
-
-    /// Brings the tree up to date with the text; in a large text, around `focus`.
-    fn reparse(&mut self, focus: usize) {
-        let Snapshot { text, tree, lone_cr, .. } = &mut self.current;
-        *tree = self.parser.as_mut().and_then(|parser| {
-            let old = tree.take();
-            syntax::parse_near(parser, &Source { text, lone_cr: *lone_cr }, old.as_ref(), &(focus..focus))
-        });
-    }
 }
 
 impl std::ops::Deref for Document {
@@ -185,6 +165,40 @@ impl std::ops::Deref for Document {
 }
 
 impl Snapshot {
+    /// The document as it would be after `edit`, parsed and one version on; the document itself stays as it is.
+    ///
+    /// # Errors
+    /// An edit that does not fit the text.
+    pub fn edited(&self, edit: &Edit) -> Result<Self, EditError> {
+        let mut next = self.clone();
+        next.advance(edit, syntax::parser(self.language).as_mut())?;
+        Ok(next)
+    }
+
+    /// Applies an edit and reparses what it touched; an edit that does not fit changes nothing.
+    fn advance(&mut self, edit: &Edit, parser: Option<&mut Parser>) -> Result<(), EditError> {
+        let before = self.text.clone();
+        edit.apply(&mut self.text)?;
+        self.version += 1;
+        let lone_cr_before = self.lone_cr;
+        self.lone_cr |= edit_leaves_lone_cr(&self.text, edit);
+        if let Some(tree) = &mut self.tree {
+            syntax::edit_tree(tree, &Source { text: &before, lone_cr: lone_cr_before }, edit);
+        }
+        let end = edit.changes().last().map_or(0, |change| change.range.end);
+        self.reparse(parser, edit.map_offset(end, Bias::Right));
+        Ok(())
+    }
+
+    /// Brings the tree up to date with the text; in a large text, around `focus`.
+    fn reparse(&mut self, parser: Option<&mut Parser>, focus: usize) {
+        let Self { text, tree, lone_cr, .. } = self;
+        *tree = parser.and_then(|parser| {
+            let old = tree.take();
+            syntax::parse_near(parser, &Source { text, lone_cr: *lone_cr }, old.as_ref(), &(focus..focus))
+        });
+    }
+
     /// The text, without a byte order mark.
     #[must_use]
     pub const fn text(&self) -> &Rope {

@@ -12,6 +12,7 @@ pub mod rebase;
 pub mod region;
 pub mod splice;
 pub mod syntax;
+pub mod trigger;
 
 pub use document::{Document, DocumentError, LineEnding, Snapshot, TreeState};
 pub use edit::{Bias, Change, Edit, EditError};
@@ -22,3 +23,4 @@ pub use rebase::Proposal;
 pub use region::{Marker, Reason, Region, RegionError, RegionKind};
 pub use ropey::Rope;
 pub use splice::{Rejected, Spliced, splice};
+pub use trigger::{Quiet, quiet};

@@ -2,7 +2,9 @@
 
 use crate::edits::{TEXT, drawn, edit_of};
 use lacuna_text::syntax::{error_count, error_count_in};
-use lacuna_text::{Document, DocumentError, Edit, Encoding, Language, LineEnding, Position, TreeState};
+use lacuna_text::{
+    Document, DocumentError, Edit, EditError, Encoding, Language, LineEnding, Position, TreeState,
+};
 use proptest::prelude::*;
 
 fn check_round_trip(bytes: &[u8], line_ending: LineEnding, bom: bool) {
@@ -44,6 +46,24 @@ fn a_bad_edit_changes_nothing() {
     let mut document = Document::new("é", Language::Rust);
     assert!(document.apply(&Edit::insert(1, "x")).is_err());
     assert_eq!((document.version(), document.text().to_string()), (0, "é".to_owned()));
+}
+
+#[test]
+fn an_edited_snapshot_leaves_the_document_alone() {
+    let mut document = Document::new("fn a() {\r\n    b.\r\n}\r\n", Language::Rust);
+    let before = document.snapshot();
+    assert_eq!(error_count(before.tree().unwrap()), 1);
+    let edit = Edit::insert(16, "len()");
+    let after = before.edited(&edit).unwrap();
+    assert_eq!((after.version(), error_count(after.tree().unwrap())), (1, 0));
+    assert_eq!((before.version(), document.version(), document.to_bytes()), (0, 0, before.to_bytes()));
+    document.apply(&edit).unwrap();
+    assert_eq!(document.to_bytes(), after.to_bytes());
+    assert_eq!(sexp(&document), after.tree().unwrap().root_node().to_sexp());
+    let error = before.edited(&Edit::delete(0..99)).err().unwrap();
+    assert_eq!(error, EditError::OutOfBounds { start: 0, end: 99, len: 21 });
+    let plain = Document::new("a", Language::PlainText).edited(&Edit::insert(1, "b")).unwrap();
+    assert_eq!((plain.text().to_string(), plain.tree_state()), ("ab".to_owned(), TreeState::NoGrammar));
 }
 
 #[test]

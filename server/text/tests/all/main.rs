@@ -10,6 +10,7 @@ mod positions;
 mod proposals;
 mod regions;
 mod splices;
+mod triggers;
 
 use lacuna_text::{Document, Language};
 use std::ops::Range;
