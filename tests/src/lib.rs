@@ -1,4 +1,12 @@
-//! What the end-to-end tests share: where the workspace is, and how to run the real binary over real pipes.
+//! What the end-to-end tests share: where the workspace is, how to run the real binary over real pipes, a scripted
+//! language client, an engine that plays a script, and the check of recorded traffic against the specification.
+
+pub mod client;
+pub mod engine;
+pub mod meta_model;
+pub mod rng;
+pub mod servers;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

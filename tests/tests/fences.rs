@@ -17,6 +17,8 @@ const EDGES: &[(&str, &str)] = &[
     ("lacuna-lsp", "lacuna-engine"),
     ("lacuna-diffusion", "lacuna-engine"),
     ("lacuna-diffusion", "lacuna-kernels"),
+    ("lacuna-tests", "lacuna-engine"),
+    ("lacuna-tests", "lacuna-lsp"),
     ("lacuna-benches", "lacuna-text"),
     ("lacuna-benches", "lacuna-engine"),
     ("lacuna-benches", "lacuna-diffusion"),
