@@ -10,7 +10,7 @@ use crate::tokenizer::Tokenizer;
 use crate::watch::ms;
 use lacuna_engine::{
     CancelToken, Engine, EngineError, FrameSink, GenerateRequest, InfillRequest, Infilled, Limits, Method,
-    ModelInfo, NoiseInfo, ScoreRequest, Scored,
+    ModelInfo, NoiseInfo, ScoreRequest, Scored, TokenCounter,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,9 +87,10 @@ impl Engine for DiffusionEngine {
         self.limits
     }
 
-    fn count_tokens(&self, text: &str) -> usize {
+    fn counter(&self) -> TokenCounter {
+        let tokenizer = Arc::clone(&self.tokenizer);
         // A text that the tokenizer refuses still has a length: count its bytes, the safe side of a budget.
-        self.tokenizer.encode(text).map_or(text.len(), |ids| ids.len())
+        Arc::new(move |text| tokenizer.encode(text).map_or(text.len(), |ids| ids.len()))
     }
 
     fn infill(

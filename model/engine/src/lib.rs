@@ -21,4 +21,4 @@ pub use frame::{Cell, CellState, Frame, FrameSink, NoFrames};
 pub use request::{
     GenerateRequest, HoleKind, InfillRequest, Limits, Method, Preset, Sampling, ScoreRequest, Start,
 };
-pub use traits::{Engine, ModelInfo, NoiseInfo, Scored};
+pub use traits::{Engine, ModelInfo, NoiseInfo, Scored, TokenCounter};

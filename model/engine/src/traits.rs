@@ -5,6 +5,7 @@ use crate::{
     ScoreRequest,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What noise means to a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,9 @@ pub struct Scored {
     pub log_probs: Vec<f32>,
 }
 
+/// Says how many tokens a text is.
+pub type TokenCounter = Arc<dyn Fn(&str) -> usize + Send + Sync>;
+
 /// Fills holes. Lives on one thread; `&mut self` because the KV cache moves with every request.
 pub trait Engine: Send {
     /// What the loaded model is and can do.
@@ -77,8 +81,13 @@ pub trait Engine: Send {
         Limits::default()
     }
 
-    /// How many tokens `text` is, for budgets.
-    fn count_tokens(&self, text: &str) -> usize;
+    /// Counts tokens, for budgets; any thread may use it while the engine works.
+    fn counter(&self) -> TokenCounter;
+
+    /// How many tokens `text` is.
+    fn count_tokens(&self, text: &str) -> usize {
+        (self.counter())(text)
+    }
 
     /// Fills (or, with [`crate::Start::Text`], refines) a hole. Cancellation is noticed within one layer's time.
     ///

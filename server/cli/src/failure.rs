@@ -1,6 +1,7 @@
 //! Why a command ended without its result, and the exit code each reason has.
 
 use lacuna_engine::EngineError;
+use lacuna_lsp::planned::Unplanned;
 use std::io;
 use thiserror::Error;
 
@@ -46,6 +47,15 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Cancelled => Self::Cancelled,
             other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<Unplanned> for Failure {
+    fn from(unplanned: Unplanned) -> Self {
+        match unplanned {
+            Unplanned::Region(error) => Self::Input(error.to_string()),
+            Unplanned::Request(error) => error.into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What `--json` of fill and refine prints: one object, whose shape scripts may rely on.
 
 use crate::hole::place_of;
-use crate::rank::Offer;
+use lacuna_lsp::rank::Offer;
 use lacuna_engine::Stats;
 use lacuna_text::{Plan, RegionKind, Snapshot};
 use serde::Serialize;

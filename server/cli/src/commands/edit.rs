@@ -5,9 +5,10 @@ use crate::args::{EditArgs, at_least_one};
 use crate::engine;
 use crate::failure::Failure;
 use crate::hole::place_of;
-use crate::job::Job;
+use lacuna_lsp::model::Model;
+use lacuna_lsp::planned::{Budgets, Planned};
 use crate::output::{Tone, complain};
-use crate::rank::{Offer, describe_rejections, rank};
+use lacuna_lsp::rank::{Offer, describe_rejections, rank};
 use crate::report::{Entry, Report, Span};
 use crate::source::Source;
 use crate::view::live::Live;
@@ -39,7 +40,7 @@ pub struct Task {
 
 /// The answer as it is shown.
 struct Answer {
-    job: Job,
+    planned: Planned,
     offers: Vec<Offer>,
     /// The offer that is the answer, a change or the refined text as it is; `None` when nothing can be used.
     best: Option<usize>,
@@ -105,13 +106,13 @@ fn answer(
     context: &mut Context,
 ) -> Result<Answer, Failure> {
     let snapshot = task.source.document.snapshot();
-    let mut job = Job::new(&snapshot, &task.region, &args.sampling.sampling()?, engine)?;
+    let mut planned = Planned::new(&snapshot, &task.region, &args.sampling.sampling()?, &Model::of(engine), &Budgets::default())?;
     if let Some(strength) = task.strength {
-        job = job.refining(strength);
+        planned = planned.refining(strength);
     }
-    let Infilled { candidates, mut stats } = infill(engine, task, args, &job, context)?;
-    let offers = rank(&snapshot, &job, candidates);
-    let best = pick(&offers, &job, args.pick)?;
+    let Infilled { candidates, mut stats } = infill(engine, task, args, &planned, context)?;
+    let offers = rank(&snapshot, &planned, candidates);
+    let best = pick(&offers, &planned, args.pick)?;
     let chosen = best.filter(|&index| offers[index].is_usable());
     // The engine speaks of its own best candidate, which may have fallen to a syntax error.
     let tokens = best.map_or(0, |index| offers[index].candidate.tokens);
@@ -122,7 +123,7 @@ fn answer(
         edit.apply(&mut text).map_err(|error| Failure::input(error.to_string()))?;
     }
     let diff = diff::unified(task.source.shown(), &task.source.text(), &text.to_string());
-    Ok(Answer { job, offers, best, chosen, text, diff, stats })
+    Ok(Answer { planned, offers, best, chosen, text, diff, stats })
 }
 
 /// Runs the engine, watched on a terminal.
@@ -130,22 +131,22 @@ fn infill(
     engine: &mut dyn Engine,
     task: &Task,
     args: &EditArgs,
-    job: &Job,
+    planned: &Planned,
     context: &mut Context,
 ) -> Result<Infilled, Failure> {
     let _working = context.interrupt.working();
     let cancel = context.interrupt.token();
     if !context.output.is_terminal() || args.json || args.diff {
-        return Ok(engine.infill(&job.request, cancel, &mut NoFrames)?);
+        return Ok(engine.infill(&planned.request, cancel, &mut NoFrames)?);
     }
     let (line, _) = place_of(&task.source.document, task.region.range.start);
-    let mut live = Live::new(&mut context.output, Scene::of(&job.plan, line));
-    Ok(engine.infill(&job.request, cancel, &mut live)?)
+    let mut live = Live::new(&mut context.output, Scene::of(&planned.plan, line));
+    Ok(engine.infill(&planned.request, cancel, &mut live)?)
 }
 
 /// The offer that is the answer: the first that may be, or the one `--pick` names.
-fn pick(offers: &[Offer], job: &Job, number: Option<usize>) -> Result<Option<usize>, Failure> {
-    let usable = offers.iter().filter(|offer| offer.answers(job)).count();
+fn pick(offers: &[Offer], planned: &Planned, number: Option<usize>) -> Result<Option<usize>, Failure> {
+    let usable = offers.iter().filter(|offer| offer.answers(planned)).count();
     match number {
         _ if usable == 0 => Ok(None),
         None => Ok(Some(0)),
@@ -165,8 +166,8 @@ fn show(task: &Task, args: &EditArgs, answer: &Answer, context: &mut Context) ->
         let report = Report {
             file: &task.source.name,
             language: snapshot.language().id(),
-            range: Span::of(&answer.job.plan, snapshot),
-            kind: answer.job.plan.kind(),
+            range: Span::of(&answer.planned.plan, snapshot),
+            kind: answer.planned.plan.kind(),
             candidates: answer.offers.iter().map(Entry::of).collect(),
             chosen: answer.chosen,
             diff: &answer.diff,

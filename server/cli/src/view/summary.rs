@@ -4,7 +4,7 @@ use super::diff::excerpt;
 use super::scene::fit;
 use crate::failure::Failure;
 use crate::output::{Output, Tone};
-use crate::rank::{Offer, short_reason};
+use lacuna_lsp::rank::{Offer, short_reason};
 use lacuna_engine::Stats;
 
 /// Lines shown of each candidate.

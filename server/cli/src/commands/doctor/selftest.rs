@@ -2,8 +2,9 @@
 
 use crate::commands::eval::metrics::percentile;
 use crate::failure::Failure;
-use crate::job::Job;
-use crate::rank::rank;
+use lacuna_lsp::model::Model;
+use lacuna_lsp::planned::{Budgets, Planned};
+use lacuna_lsp::rank::rank;
 use lacuna_engine::{CancelToken, Engine, Frame, Sampling};
 use lacuna_text::{Document, Language, Region};
 use serde::Serialize;
@@ -51,12 +52,12 @@ pub fn run(engine: &mut dyn Engine, cancel: &CancelToken) -> Result<SelfTest, Fa
     for seed in 0.. {
         let fill = Instant::now();
         let sampling = Sampling { seed, ..Sampling::default() };
-        let job = Job::new(&document, &region, &sampling, engine)?;
+        let planned = Planned::new(&document, &region, &sampling, &Model::of(engine), &Budgets::default())?;
         let mut watch = |_: Frame| {
             first_frame.get_or_insert_with(|| fill.elapsed());
         };
-        let answer = engine.infill(&job.request, cancel, &mut watch)?;
-        let offers = rank(&document, &job, answer.candidates);
+        let answer = engine.infill(&planned.request, cancel, &mut watch)?;
+        let offers = rank(&document, &planned, answer.candidates);
         if seed == 0 {
             started = Instant::now();
             continue;

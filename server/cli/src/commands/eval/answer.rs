@@ -3,8 +3,9 @@
 use super::cases::Case;
 use super::metrics::{edit_similarity, exact_match, syntax_errors};
 use crate::failure::Failure;
-use crate::job::Job;
-use crate::rank::rank;
+use lacuna_lsp::model::Model;
+use lacuna_lsp::planned::{Budgets, Planned};
+use lacuna_lsp::rank::rank;
 use lacuna_engine::{CancelToken, Engine, Infilled, Method, NoFrames, Sampling};
 use lacuna_text::{Document, Reason, Region};
 use serde::Serialize;
@@ -64,14 +65,14 @@ pub fn answer(engine: &mut dyn Engine, case: &Case, asking: &Asking<'_>) -> Resu
     let at = document.len() - case.suffix.len();
     let region = Region { range: at..at, kind: case.shape, reason: Reason::Cursor };
     let started = Instant::now();
-    let job = Job::new(&document, &region, sampling, engine).map_err(|failure| named(case, failure))?;
+    let planned = Planned::new(&document, &region, sampling, &Model::of(engine), &Budgets::default()).map_err(|unplanned| named(case, unplanned.into()))?;
     let infilled = match method {
-        Method::Diffusion => engine.infill(&job.request, cancel, &mut NoFrames),
-        control => engine.infill_by(control, &job.request, cancel),
+        Method::Diffusion => engine.infill(&planned.request, cancel, &mut NoFrames),
+        control => engine.infill_by(control, &planned.request, cancel),
     };
     let Infilled { candidates, stats } = infilled.map_err(|error| named(case, error.into()))?;
     let engine_best = candidates.first().map_or_else(String::new, |candidate| candidate.text.clone());
-    let offers = rank(&document, &job, candidates);
+    let offers = rank(&document, &planned, candidates);
     let latency_ms = started.elapsed().as_secs_f64() * 1e3;
     let best = offers.first().filter(|offer| offer.is_usable());
     let text = best.map_or("", |offer| offer.text());

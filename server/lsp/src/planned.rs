@@ -1,32 +1,52 @@
 //! From a region of a document to the request an engine gets: budgets from the model, the plan from the text side.
+//!
+//! The only maker of engine requests.
 
-use crate::failure::Failure;
-use lacuna_engine::{Engine, HoleKind, InfillRequest, Sampling, Start};
-use lacuna_text::{Language, Measure, Plan, PlanSettings, Region, RegionKind, Snapshot, plan};
+use crate::model::Model;
+use lacuna_engine::{EngineError, HoleKind, InfillRequest, Sampling, Start};
+use lacuna_text::{Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, plan};
+use thiserror::Error;
 
-/// Code before the hole that is worth its time on a CPU, in tokens.
-const PREFIX_TOKENS_MAX: usize = 512;
-/// Code after the hole, in tokens.
-const SUFFIX_TOKENS_MAX: usize = 128;
+/// How much the model is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Most tokens before the hole.
+    pub prefix_tokens: usize,
+    /// Most tokens after the hole.
+    pub suffix_tokens: usize,
+    /// Code of other documents, put before the prefix.
+    pub context: String,
+}
+
+impl Default for Budgets {
+    /// What is worth its time on a CPU.
+    fn default() -> Self {
+        Self { prefix_tokens: 512, suffix_tokens: 128, context: String::new() }
+    }
+}
+
+/// Why a region cannot be filled.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unplanned {
+    /// The region.
+    #[error(transparent)]
+    Region(#[from] PlanError),
+    /// The request that would be made of it.
+    #[error(transparent)]
+    Request(#[from] EngineError),
+}
 
 /// A hole, planned and ready to be filled.
-pub struct Job {
+#[derive(Clone, Debug)]
+pub struct Planned {
     /// What the text side decided.
     pub plan: Plan,
     /// What the engine is asked.
     pub request: InfillRequest,
 }
 
-struct EngineMeasure<'a>(&'a dyn Engine);
-
-impl Measure for EngineMeasure<'_> {
-    fn tokens(&self, text: &str) -> usize {
-        self.0.count_tokens(text)
-    }
-}
-
-impl Job {
-    /// Plans the filling of `region` under the budgets of `engine`'s model.
+impl Planned {
+    /// Plans the filling of `region` under the budgets and what the model can read.
     ///
     /// # Errors
     /// A region whose text exceeds the model's hole, or sampling outside its limits.
@@ -34,38 +54,44 @@ impl Job {
         snapshot: &Snapshot,
         region: &Region,
         sampling: &Sampling,
-        engine: &dyn Engine,
-    ) -> Result<Self, Failure> {
-        let info = engine.info();
+        model: &Model,
+        budgets: &Budgets,
+    ) -> Result<Self, Unplanned> {
+        let context_tokens = (model.counter)(&budgets.context);
         let settings = PlanSettings {
-            prefix_tokens_max: info.prompt_tokens_max.min(PREFIX_TOKENS_MAX),
-            suffix_tokens_max: SUFFIX_TOKENS_MAX,
+            prefix_tokens_max: model
+                .info
+                .prompt_tokens_max
+                .saturating_sub(context_tokens)
+                .min(budgets.prefix_tokens),
+            suffix_tokens_max: budgets.suffix_tokens,
             context_tokens_max: 0,
             // The present text may be longer than one canvas: the engine works in blocks then.
-            hole_tokens_max: engine.limits().hole_tokens_max,
+            hole_tokens_max: model.limits.hole_tokens_max,
         };
-        let plan = plan(snapshot, region, &settings, &EngineMeasure(engine))
-            .map_err(|error| Failure::input(error.to_string()))?;
+        let plan = plan(snapshot, region, &settings, model)?;
         let request = InfillRequest {
             language: language_id(plan.language),
-            context: plan.context.clone(),
+            context: format!("{}{}", budgets.context, plan.context),
             prefix: plan.prefix.clone(),
             suffix: plan.suffix.clone(),
             kind: hole_kind(plan.kind()),
             start: Start::Noise,
             sampling: sampling.clone(),
         };
-        request.validate(&engine.limits())?;
+        request.validate(&model.limits)?;
         Ok(Self { plan, request })
     }
 
     /// Starts from the text that is there, `strength` of it given up.
+    #[must_use]
     pub fn refining(mut self, strength: f32) -> Self {
         self.request.start = Start::Text { text: self.plan.hole.clone(), strength };
         self
     }
 
     /// Whether it starts from the text that is there.
+    #[must_use]
     pub const fn refines(&self) -> bool {
         matches!(self.request.start, Start::Text { .. })
     }
@@ -95,11 +121,13 @@ mod tests {
         let document = Document::new("fn f() {\n    todo!()\n}\n", Language::Rust);
         let region = Region::find_markers(&document).remove(0);
         let engine = ScriptedEngine::new([]);
-        let job = Job::new(&document, &region, &Sampling::default(), &engine).unwrap();
-        assert_eq!(job.request.prefix, "fn f() {\n    ");
-        assert_eq!(job.request.suffix, "\n}\n");
-        assert_eq!(job.request.language.as_deref(), Some("rust"));
-        let refining = job.refining(0.25).request.start;
+        let model = Model::of(&engine);
+        let planned =
+            Planned::new(&document, &region, &Sampling::default(), &model, &Budgets::default()).unwrap();
+        assert_eq!(planned.request.prefix, "fn f() {\n    ");
+        assert_eq!(planned.request.suffix, "\n}\n");
+        assert_eq!(planned.request.language.as_deref(), Some("rust"));
+        let refining = planned.refining(0.25).request.start;
         assert_eq!(refining, Start::Text { text: "todo!()".to_owned(), strength: 0.25 });
     }
 
@@ -108,8 +136,8 @@ mod tests {
         let document = Document::new("x = ‹›\n", Language::Python);
         let region = Region::find_markers(&document).remove(0);
         let sampling = Sampling { steps: Some(100_000), ..Sampling::default() };
-        let error = Job::new(&document, &region, &sampling, &ScriptedEngine::new([])).err().unwrap();
-        assert_eq!(error.exit_code(), 2);
+        let model = Model::of(&ScriptedEngine::new([]));
+        let error = Planned::new(&document, &region, &sampling, &model, &Budgets::default()).unwrap_err();
         assert!(error.to_string().contains("steps must be at most"), "{error}");
     }
 }

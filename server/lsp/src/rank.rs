@@ -1,6 +1,6 @@
 //! Candidates as they would stand in the file: spliced, then ranked by syntax first and the engine's score second.
 
-use crate::job::Job;
+use crate::planned::Planned;
 use lacuna_engine::Candidate;
 use lacuna_text::{Rejected, Snapshot, Spliced, splice};
 use std::cmp::Reverse;
@@ -16,36 +16,41 @@ pub struct Offer {
 
 impl Offer {
     /// The text that would stand in the hole; the engine's own text where it is rejected.
+    #[must_use]
     pub fn text(&self) -> &str {
         self.outcome.as_ref().map_or(&self.candidate.text, |spliced| &spliced.text)
     }
 
     /// Whether it can be used.
+    #[must_use]
     pub const fn is_usable(&self) -> bool {
         self.outcome.is_ok()
     }
 
     /// Whether it is the text that is there.
+    #[must_use]
     pub const fn is_unchanged(&self) -> bool {
         matches!(self.outcome, Err(Rejected::Unchanged))
     }
 
-    /// Whether it may be the answer to `job`: it can be used, or a text is refined and this is the text as it is.
-    pub const fn answers(&self, job: &Job) -> bool {
-        self.is_usable() || (job.refines() && self.is_unchanged())
+    /// Whether it may be the answer to `planned`: it can be used, or a text is refined and this is the text as it is.
+    #[must_use]
+    pub const fn answers(&self, planned: &Planned) -> bool {
+        self.is_usable() || (planned.refines() && self.is_unchanged())
     }
 }
 
 /// Splices every candidate, sorts them (those that answer the job first, then by score) and cuts the list to what was
 /// asked for. The cut comes last: a candidate with syntax errors takes no other one's place. Of candidates that
 /// trimming made equal the better one stays; at equal scores the present text comes before a change of it.
-pub fn rank(snapshot: &Snapshot, job: &Job, candidates: Vec<Candidate>) -> Vec<Offer> {
+#[must_use]
+pub fn rank(snapshot: &Snapshot, planned: &Planned, candidates: Vec<Candidate>) -> Vec<Offer> {
     let mut offers: Vec<Offer> = candidates
         .into_iter()
-        .map(|candidate| Offer { outcome: splice(snapshot, &job.plan, &candidate.text), candidate })
+        .map(|candidate| Offer { outcome: splice(snapshot, &planned.plan, &candidate.text), candidate })
         .collect();
     offers.sort_by_key(|offer| {
-        (!offer.answers(job), Reverse(Score(offer.candidate.score)), !offer.is_unchanged())
+        (!offer.answers(planned), Reverse(Score(offer.candidate.score)), !offer.is_unchanged())
     });
     let mut kept: Vec<Offer> = Vec::with_capacity(offers.len());
     for offer in offers {
@@ -57,11 +62,12 @@ pub fn rank(snapshot: &Snapshot, job: &Job, candidates: Vec<Candidate>) -> Vec<O
             kept.push(offer);
         }
     }
-    kept.truncate(job.request.sampling.candidates.unwrap_or(usize::MAX));
+    kept.truncate(planned.request.sampling.candidates.unwrap_or(usize::MAX));
     kept
 }
 
 /// Why nothing can be used, in one line.
+#[must_use]
 pub fn describe_rejections(offers: &[Offer]) -> String {
     let mut reasons: Vec<(&'static str, usize)> = Vec::new();
     for offer in offers {
@@ -80,6 +86,7 @@ pub fn describe_rejections(offers: &[Offer]) -> String {
 }
 
 /// A rejection in a word or two, for lists.
+#[must_use]
 pub const fn short_reason(rejected: &Rejected) -> &'static str {
     match rejected {
         Rejected::Blank => "blank",
@@ -114,6 +121,8 @@ impl Ord for Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Model;
+    use crate::planned::Budgets;
     use lacuna_engine::Sampling;
     use lacuna_engine::scripted::ScriptedEngine;
     use lacuna_text::{Document, Language, Region};
@@ -135,11 +144,13 @@ mod tests {
         let document = Document::new("fn f() -> u8 {\n    todo!()\n}\n", Language::Rust);
         let region = Region::find_markers(&document).remove(0);
         let sampling = Sampling { candidates: limit, ..Sampling::default() };
-        let mut job = Job::new(&document, &region, &sampling, &ScriptedEngine::new([])).unwrap();
+        let model = Model::of(&ScriptedEngine::new([]));
+        let mut planned =
+            Planned::new(&document, &region, &sampling, &model, &Budgets::default()).unwrap();
         if refine {
-            job = job.refining(0.5);
+            planned = planned.refining(0.5);
         }
-        rank(&document, &job, candidates.iter().map(|(text, score)| candidate(text, *score)).collect())
+        rank(&document, &planned, candidates.iter().map(|(text, score)| candidate(text, *score)).collect())
     }
 
     fn ranked(candidates: &[(&str, f32)]) -> Vec<Offer> {

@@ -1,0 +1,230 @@
+//! The server's account of itself: one state, its counters, and the word to the client at every change.
+
+use crate::own::status::{Counters, Last, ModelSummary, State, StatusParams, Step};
+use lacuna_engine::{EngineError, Infilled, ModelInfo};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// Changes that wait to be sent; with more, a client that does not read misses some.
+pub const CHANGES_MAX: usize = 64;
+
+/// What is known of the engine; whether the user wants any of it is [`Facts::disabled`].
+#[derive(Default)]
+struct Facts {
+    engine: State,
+    /// Why, where the engine is in error.
+    reason: String,
+    model: Option<ModelSummary>,
+    step: Option<Step>,
+    counters: Counters,
+    last: Option<Last>,
+    disabled: bool,
+    /// Something to add while ready, such as why a document gets no proposals.
+    note: Option<String>,
+}
+
+/// Shared by handlers and the engine's thread.
+pub struct Status {
+    facts: Mutex<Facts>,
+    changes: mpsc::Sender<StatusParams>,
+    /// Panics of handlers; the transport counts them.
+    pub panics: Arc<AtomicU64>,
+}
+
+impl Status {
+    /// A status that says *starting*, and where its changes come out.
+    #[must_use]
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<StatusParams>) {
+        let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+        (Arc::new(Self { facts: Mutex::default(), changes, panics: Arc::default() }), receiver)
+    }
+
+    /// The model is being loaded.
+    pub fn starting(&self) {
+        self.update(|facts| {
+            facts.engine = State::Starting;
+            facts.model = None;
+        });
+    }
+
+    /// The model is loaded.
+    pub fn ready(&self, info: &ModelInfo) {
+        self.update(|facts| {
+            facts.engine = State::Ready;
+            facts.model = Some(info.into());
+        });
+    }
+
+    /// The model cannot be used.
+    pub fn failed(&self, reason: &str) {
+        self.update(|facts| {
+            facts.engine = State::Error;
+            reason.clone_into(&mut facts.reason);
+        });
+    }
+
+    /// A hole is being filled.
+    pub fn busy(&self) {
+        self.update(|facts| {
+            facts.engine = State::Busy;
+            facts.step = None;
+            facts.counters.inferences_started += 1;
+        });
+    }
+
+    /// A step of it is done.
+    pub fn step(&self, step: Step) {
+        self.update(|facts| facts.step = Some(step));
+    }
+
+    /// It is filled, or given up.
+    pub fn done(&self, outcome: &Result<Infilled, EngineError>) {
+        self.update(|facts| {
+            facts.engine = State::Ready;
+            facts.step = None;
+            match outcome {
+                Err(EngineError::Cancelled) => facts.counters.inferences_cancelled += 1,
+                _ => facts.counters.inferences_finished += 1,
+            }
+        });
+    }
+
+    /// The engine is started anew.
+    pub fn restarted(&self) {
+        self.lock().counters.engine_restarts += 1;
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request for proposals came.
+    pub fn requested(&self) {
+        self.lock().counters.requests += 1;
+    }
+
+    /// One was answered by what stood on offer.
+    pub fn typed_through(&self) {
+        self.lock().counters.typed_through += 1;
+    }
+
+    /// What the last inference cost.
+    pub fn cost(&self, last: Last) {
+        self.lock().last = Some(last);
+    }
+
+    /// Switched on or off.
+    pub fn set_disabled(&self, disabled: bool) {
+        self.update(|facts| facts.disabled = disabled);
+    }
+
+    /// Says why a document gets no proposals, or that it does again.
+    pub fn note(&self, note: Option<String>) {
+        if self.lock().note != note {
+            self.update(|facts| facts.note = note);
+        }
+    }
+
+    /// Everything.
+    #[must_use]
+    pub fn params(&self) -> StatusParams {
+        self.lock().params(&self.panics)
+    }
+
+    /// The state for a person.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.lock().message()
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Facts)) {
+        let mut facts = self.lock();
+        change(&mut facts);
+        // Sent under the lock, so that changes come out in their order; a full channel drops, it never waits.
+        let _ = self.changes.try_send(facts.params(&self.panics));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Facts {
+    fn state(&self) -> State {
+        match (self.disabled, self.engine) {
+            (_, State::Error) => State::Error,
+            (true, _) => State::Disabled,
+            (false, state) => state,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self.state() {
+            State::Starting => "loading the model".to_owned(),
+            State::Busy => match self.step {
+                Some(Step { step, steps_max }) => format!("filling a hole: step {step} of at most {steps_max}"),
+                None => "filling a hole".to_owned(),
+            },
+            State::Disabled => "disabled: nothing is planned or inferred; `lacuna.toggle` switches it on".to_owned(),
+            State::Error => self.reason.clone(),
+            State::Ready => match (&self.note, &self.model) {
+                (Some(note), _) => note.clone(),
+                (None, Some(model)) => format!(
+                    "ready: {} ({:.1} M parameters, {}, {})",
+                    model.source,
+                    model.parameters as f64 / 1e6,
+                    model.precision,
+                    model.device
+                ),
+                (None, None) => "ready".to_owned(),
+            },
+        }
+    }
+
+    fn params(&self, panics: &AtomicU64) -> StatusParams {
+        StatusParams {
+            state: self.state(),
+            message: self.message(),
+            model: self.model.clone(),
+            step: self.step,
+            counters: Counters { panics: panics.load(Ordering::Relaxed), ..self.counters },
+            last: self.last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_of_state_is_told_in_order() {
+        let (status, mut changes) = Status::new();
+        status.starting();
+        status.busy();
+        status.done(&Err(EngineError::Cancelled));
+        status.set_disabled(true);
+        status.failed("no such directory");
+        let mut told = Vec::new();
+        while let Ok(change) = changes.try_recv() {
+            told.push(change);
+        }
+        let states: Vec<State> = told.iter().map(|change| change.state).collect();
+        assert_eq!(states, [State::Starting, State::Busy, State::Ready, State::Disabled, State::Error]);
+        let last = told.last().unwrap();
+        assert_eq!(last.message, "no such directory");
+        assert_eq!((last.counters.inferences_started, last.counters.inferences_cancelled), (1, 1));
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_holds_nobody_up() {
+        let (status, changes) = Status::new();
+        for _ in 0..CHANGES_MAX + 10 {
+            status.busy();
+        }
+        assert_eq!(changes.len(), CHANGES_MAX);
+        assert_eq!(status.params().counters.inferences_started, 74);
+    }
+}
