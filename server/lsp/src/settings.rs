@@ -3,11 +3,27 @@
 //! Handlers see [`Settings`] only: every field is valid, no field is optional for lack of an answer.
 
 mod files;
+mod keys;
+mod layers;
+mod options;
+mod project;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod values;
+mod warning;
 
 pub use files::{DEFAULT_EXCLUDE, FileFilter, PatternError};
+pub use layers::Layers;
+pub use options::Options;
+pub use project::{FILE_NAME as PROJECT_FILE_NAME, read as read_project_file};
+pub use schema::schema;
+pub use warning::{Origin, Problem, Warning};
 
 use lacuna_engine::Preset;
 use lacuna_text::language::Language;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -129,7 +145,8 @@ pub struct EngineSettings {
 }
 
 /// Where the model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Device {
     /// The GPU where this build and this machine have one, else the CPU.
     #[default]
@@ -141,7 +158,8 @@ pub enum Device {
 }
 
 /// Number format of the matrix work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// What is fastest on the device.
     #[default]
@@ -153,7 +171,8 @@ pub enum Precision {
 }
 
 /// Whether `textDocument/completion` offers proposals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Completion {
     /// Only for clients that do not ask for inline completions.
     #[default]
@@ -176,7 +195,10 @@ pub struct LogSettings {
 }
 
 /// How much is logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Nothing.
     Off,
