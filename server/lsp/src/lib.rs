@@ -6,6 +6,7 @@
 
 pub mod convert;
 pub mod documents;
+pub mod log;
 pub mod model;
 pub mod own;
 pub mod planned;
