@@ -5,6 +5,7 @@
 //! one that matches a folder covers all that is in it.
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use std::sync::Arc;
 
 /// What is left out unless the user says otherwise: secrets, lock files, and what tools write.
 pub const DEFAULT_EXCLUDE: &[&str] = &[
@@ -57,13 +58,13 @@ pub struct PatternError {
 }
 
 /// Include and exclude patterns, compiled. A file passes when an include pattern matches it, or there is none, and no
-/// exclude pattern does.
+/// exclude pattern does. Clones share what is compiled.
 #[derive(Clone, Debug)]
 pub struct FileFilter {
     include: Vec<String>,
     exclude: Vec<String>,
-    included: GlobSet,
-    excluded: GlobSet,
+    included: Arc<GlobSet>,
+    excluded: Arc<GlobSet>,
 }
 
 impl FileFilter {
@@ -144,13 +145,15 @@ pub(super) fn globs(pattern: &str) -> Result<[Glob; 2], PatternError> {
     Ok([build(&itself)?, build(&format!("{itself}/**"))?])
 }
 
-fn compile(patterns: &[String]) -> Result<GlobSet, PatternError> {
+fn compile(patterns: &[String]) -> Result<Arc<GlobSet>, PatternError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         for glob in globs(pattern)? {
             set.add(glob);
         }
     }
-    set.build()
+    let built = set.build();
+    built
+        .map(Arc::new)
         .map_err(|error| PatternError { pattern: patterns.join(", "), reason: error.kind().to_string() })
 }

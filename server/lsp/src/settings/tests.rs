@@ -352,6 +352,33 @@ fn only_the_engine_takes_a_restart() {
     assert!(needs_engine_restart(&old, &Settings { engine, ..old.clone() }));
 }
 
+/// A repository may bring any file; none may cost the server its stack or its time.
+#[test]
+fn hostile_project_files_are_survived() {
+    let deep =
+        |open: &str, close: &str, count: usize| format!("a = {}1{}", open.repeat(count), close.repeat(count));
+    for text in [
+        format!("{}a = 1", "a.".repeat(30_000)),
+        format!("[{}a]\nx = 1", "a.".repeat(30_000)),
+        format!("engine.{}a = 1", "a.".repeat(30_000)),
+        deep("[", "]", 30_000),
+        deep("{a=", "}", 15_000),
+    ] {
+        let (settings, warnings) = resolved(&with_project(&text), Some("here"));
+        assert_eq!((settings, warnings.len()), (Settings::default(), 1), "{}", &text[..20]);
+    }
+    for pattern in
+        ["{a,b}".repeat(100), "**/".repeat(170), "{".repeat(500), "*a".repeat(250), "[!a-z]".repeat(80)]
+    {
+        let text = format!(
+            "[files]\nexclude = [{}]",
+            format!("\"{pattern}\",").repeat(65_000 / (pattern.len() + 3))
+        );
+        let settings = with_project(&text).resolve(Some("here")).0;
+        assert!(!settings.allows("rust", Some(".env")), "{pattern}");
+    }
+}
+
 /// Any JSON, mostly under keys that exist, so that values of every kind meet every setting.
 fn any_json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
