@@ -1,7 +1,9 @@
 //! Regions: which bytes may change. From a cursor, a range, or a marker found in the text.
 
+mod body;
 mod cursor;
 mod markers;
+mod repair;
 
 use crate::document::Snapshot;
 use crate::position;
@@ -64,6 +66,10 @@ pub enum Reason {
     EmptyLine,
     /// A marker.
     Marker(Marker),
+    /// A compiler's or linter's message is about it.
+    Diagnostic,
+    /// It is what a function's body still lacks, from the cursor on.
+    RestOfBody,
 }
 
 impl fmt::Display for Reason {
@@ -72,6 +78,8 @@ impl fmt::Display for Reason {
             Self::Selection => "the selected range",
             Self::Cursor => "the cursor",
             Self::EmptyLine => "an empty line",
+            Self::Diagnostic => "a diagnostic",
+            Self::RestOfBody => "the rest of the body",
             Self::Marker(Marker::Angle) => "‹›",
             Self::Marker(Marker::Todo) => "todo!()",
             Self::Marker(Marker::Unimplemented) => "unimplemented!()",
@@ -127,6 +135,43 @@ impl Region {
         let tree = snapshot.tree_near(&(offset..offset));
         let tree = tree.as_deref();
         Ok(markers::at(snapshot, tree, offset).unwrap_or_else(|| cursor::region(snapshot, tree, offset)))
+    }
+
+    /// The region of ghost text at a cursor: nothing that stands after the cursor is replaced but blanks up to the
+    /// line's end. The body of a function with nothing in it ([`Marker::EmptyBody`]) where that is one gap; on an empty
+    /// line that line ([`RegionKind::Lines`]); at the end of a line [`RegionKind::Line`]; with code after the cursor an
+    /// empty [`RegionKind::Span`].
+    ///
+    /// # Errors
+    /// An offset that is outside the text or inside a character.
+    pub fn insertion(snapshot: &Snapshot, offset: usize) -> Result<Self, RegionError> {
+        check(snapshot, &(offset..offset))?;
+        let tree = snapshot.tree_near(&(offset..offset));
+        let empty_body = markers::at(snapshot, tree.as_deref(), offset).filter(|region| {
+            region.reason == Reason::Marker(Marker::EmptyBody)
+                && crate::plan::to_lf(&region.text(snapshot)).matches('\n').count() <= 2
+        });
+        Ok(empty_body.unwrap_or_else(|| cursor::insertion(snapshot, offset)))
+    }
+
+    /// The region to write anew for a diagnostic at `range`: the smallest expression, statement, parameter or field
+    /// around it whose rewriting can help; where the syntax is broken, the statement; without a tree, the lines of
+    /// `range`. `None` outside the text and where that would be a whole function or type, or more than 20 lines.
+    #[must_use]
+    pub fn repair(snapshot: &Snapshot, range: Range<usize>) -> Option<Self> {
+        check(snapshot, &range).ok()?;
+        let tree = snapshot.tree_near(&range);
+        repair::region(snapshot, tree.as_deref(), range)
+    }
+
+    /// The region that completes the body of the innermost function around `offset`: all of the body where it is
+    /// empty or holds only a marker; else from the cursor to its end, where what stands after the cursor is replaced
+    /// and what stands before it is kept. `None` outside functions and in the head of one that has code.
+    #[must_use]
+    pub fn body(snapshot: &Snapshot, offset: usize) -> Option<Self> {
+        check(snapshot, &(offset..offset)).ok()?;
+        let tree = snapshot.tree_near(&(offset..offset))?;
+        body::region(snapshot, &tree, offset)
     }
 
     /// The region of a selection: [`RegionKind::Lines`] where it holds a line break, all that a line says, or nothing

@@ -41,13 +41,7 @@ pub(super) fn region(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) ->
     let before = slice(snapshot, line.start..offset);
     let after = slice(snapshot, offset..line.end);
     if is_blank(&before) && is_blank(&after) {
-        // The indentation that is there stays: the hole starts at the cursor or after the indentation, if later.
-        let indent = after.len() - after.trim_start_matches([' ', '\t']).len();
-        return Region {
-            range: offset + indent..line.end,
-            kind: RegionKind::Lines,
-            reason: Reason::EmptyLine,
-        };
+        return empty_line(offset, &after);
     }
     if after.len() > REST_BYTES_MAX
         || !is_blank(&after) && after.chars().all(|c| c == ' ' || CLOSERS.contains(c))
@@ -59,6 +53,32 @@ pub(super) fn region(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) ->
         None => (line.end, RegionKind::Line),
     };
     Region { range: offset..end, kind, reason: Reason::Cursor }
+}
+
+/// An empty line: the indentation that is there stays, so the hole starts at the cursor or after it, if that is later.
+fn empty_line(offset: usize, after: &str) -> Region {
+    let indent = leading_blanks(after);
+    let range = offset + indent..offset + after.len();
+    Region { range, kind: RegionKind::Lines, reason: Reason::EmptyLine }
+}
+
+/// Bytes of the spaces and tabs at the start of `text`.
+pub(super) fn leading_blanks(text: &str) -> usize {
+    text.len() - text.trim_start_matches([' ', '\t']).len()
+}
+
+/// The region of ghost text at a cursor that is in no empty body: what stands after the cursor stays.
+pub(super) fn insertion(snapshot: &Snapshot, offset: usize) -> Region {
+    let line = line_at(snapshot, offset);
+    let offset = offset.clamp(line.start, line.end);
+    let after = slice(snapshot, offset..line.end);
+    if after.len() > REST_BYTES_MAX || !is_blank(&after) {
+        return Region { range: offset..offset, kind: RegionKind::Span, reason: Reason::Cursor };
+    }
+    if is_blank(&slice(snapshot, line.start..offset)) {
+        return empty_line(offset, &after);
+    }
+    Region { range: offset..line.end, kind: RegionKind::Line, reason: Reason::Cursor }
 }
 
 /// Where in `after` something closes that `before` opened on this line: brackets, and the string around the cursor.

@@ -57,7 +57,7 @@ pub(super) fn at(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) -> Opt
 }
 
 /// `‹…›` in `range`.
-fn angles(snapshot: &Snapshot, tree: Option<&Tree>, range: Range<usize>) -> Vec<Region> {
+pub(super) fn angles(snapshot: &Snapshot, tree: Option<&Tree>, range: Range<usize>) -> Vec<Region> {
     let mut found = Vec::new();
     let mut open = None;
     let mut at = range.start;
@@ -116,7 +116,7 @@ fn content(snapshot: &Snapshot, body: Node<'_>) -> Range<usize> {
 }
 
 /// The region of a node that is a marker.
-fn of_node(snapshot: &Snapshot, tree: &Tree, node: Node<'_>) -> Option<Region> {
+pub(super) fn of_node(snapshot: &Snapshot, tree: &Tree, node: Node<'_>) -> Option<Region> {
     let (range, marker) = match snapshot.language() {
         Language::Rust if node.kind() == "macro_invocation" => rust_macro(snapshot, node)?,
         Language::Python => python(snapshot, node)?,

@@ -11,7 +11,7 @@ pub(super) fn variants(plan: &Plan, candidate: &str) -> Vec<String> {
     let candidate = shaped(plan, candidate);
     let mut found: Vec<String> = Vec::new();
     for head in without_prefix(&plan.prefix, &candidate) {
-        for text in without_suffix(&plan.suffix, head) {
+        for text in without_suffix(plan, head) {
             let text = finished(plan, text);
             if !text.trim().is_empty() && !found.contains(&text) {
                 found.push(text);
@@ -100,17 +100,29 @@ fn without_prefix<'a>(prefix: &str, candidate: &'a str) -> Vec<&'a str> {
 }
 
 /// The candidate without an end that begins the suffix, and, where that may be chance, as it is.
-fn without_suffix<'a>(suffix: &str, candidate: &'a str) -> Vec<&'a str> {
+fn without_suffix<'a>(plan: &Plan, candidate: &'a str) -> Vec<&'a str> {
     let trimmed = candidate.trim_end();
-    let following = suffix.trim_start();
+    let following = plan.suffix.trim_start();
     let overlap = trimmed.char_indices().map(|(at, _)| at).find(|&at| following.starts_with(&trimmed[at..]));
     let Some(at) = overlap.filter(|_| !following.is_empty()) else { return vec![candidate] };
-    let (head, repeated) = trimmed.split_at(at);
+    let (mut head, repeated) = trimmed.split_at(at);
+    if plan.suffix.starts_with([' ', '\t']) {
+        // The blanks before what is repeated are repeated too.
+        head = head.trim_end_matches([' ', '\t']);
+    }
     // `)` or `;` alone may close what the candidate itself opened.
     if repeated.contains('\n') || visible(repeated) >= CERTAIN_CHARS || repeated.starts_with([';', ',']) {
         return vec![head];
     }
-    if unmatched(candidate) { vec![head, candidate] } else { vec![candidate, head] }
+    let rest_of_line = following.split('\n').next().unwrap_or_default().trim_end();
+    let runs_on = !plan.kind().is_multiline() && repeated == rest_of_line && closes_all(head);
+    if runs_on || unmatched(candidate) { vec![head, candidate] } else { vec![candidate, head] }
+}
+
+/// Whether the text closes every bracket that it opens.
+fn closes_all(text: &str) -> bool {
+    let count = |brackets: &[char]| text.matches(brackets).count();
+    count(&['(', '[', '{']) == count(&[')', ']', '}'])
 }
 
 /// Whether the text closes a bracket that it did not open.

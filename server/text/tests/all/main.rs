@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
 
+mod bodies;
 mod documents;
 mod edits;
+mod insertions;
 mod languages;
 mod plans;
 mod positions;
 mod proposals;
 mod regions;
+mod repairs;
 mod splices;
 mod triggers;
 
