@@ -84,6 +84,8 @@ impl Reader<'_> {
     fn root(&mut self, value: &Value) -> Option<Tree> {
         let mut object = match value {
             Value::Null => return None,
+            // Lua and Emacs Lisp have one empty table for both.
+            Value::Array(none) if none.is_empty() => return None,
             Value::Object(object) => nested(object),
             other => {
                 let reason = format!("expected an object of settings, found {}", quoted(other));
@@ -95,6 +97,7 @@ impl Reader<'_> {
             None => Some(object),
             Some(Value::Object(inner)) => Some(nested(&inner)),
             Some(Value::Null) => None,
+            Some(Value::Array(none)) if none.is_empty() => None,
             Some(other) => {
                 self.bad_value("lacuna".to_owned(), "an object of settings", &other);
                 None
@@ -110,6 +113,7 @@ impl Reader<'_> {
         let fields = match (node, value) {
             (Node::Leaf(expected), _) => return self.leaf(expected.as_deref(), path, value),
             (_, Value::Object(fields)) => fields,
+            (_, Value::Array(none)) if none.is_empty() => return None,
             _ => {
                 self.bad_value(path.join("."), "an object", value);
                 return None;
@@ -151,8 +155,10 @@ impl Reader<'_> {
             return None;
         }
         // An empty list shows whether the setting is a list at all.
+        let none = Value::Array(Vec::new());
         let entries = match value {
-            Value::Array(entries) if check(path, &Value::Array(Vec::new())).is_ok() => entries,
+            Value::Object(fields) if fields.is_empty() && check(path, &none).is_ok() => return Some(none),
+            Value::Array(entries) if check(path, &none).is_ok() => entries,
             single => {
                 let said = |other: String| expected.map_or(other, str::to_owned);
                 let bad = |other| self.bad_value(path.join("."), &said(other), single);

@@ -172,6 +172,23 @@ fn dotted_keys_are_nested_ones() {
     check(json!({ "lacuna": { "engine.device": "cpu", "log.level": "debug" }, "rust-analyzer": { "x": 1 } }));
 }
 
+/// Lua has one empty table, which arrives as `{}` or as `[]`.
+#[test]
+fn empty_lists_and_objects_are_one() {
+    for value in [
+        json!([]),
+        json!({ "lacuna": [] }),
+        json!({ "engine": [] }),
+        json!({ "lacuna": { "languages": [], "files": { "include": {} } } }),
+    ] {
+        assert_eq!(configured(&value), (Settings::default(), vec![]), "{value}");
+    }
+    let (settings, warnings) = configured(&json!({ "files": { "exclude": {} } }));
+    assert_eq!((settings.files.exclude().len(), warnings), (0, vec![]));
+    let (_, warnings) = configured(&json!([1]));
+    assert_eq!(warnings, ["cannot be read: expected an object of settings, found a list"]);
+}
+
 #[test]
 fn an_avalanche_of_problems_is_counted() {
     let value: serde_json::Map<_, _> = (0..1000).map(|n| (format!("zz{n}"), json!(1))).collect();
