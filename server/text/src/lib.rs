@@ -3,6 +3,7 @@
 //! Invariants: this crate never knows a model, an engine, a protocol or an async runtime. Every index is a **byte
 //! offset** into UTF-8 text; the other encodings live in [`position`] alone. Everything that leaves it is plain data.
 
+pub mod context;
 pub mod document;
 pub mod edit;
 pub mod language;
@@ -14,6 +15,7 @@ pub mod splice;
 pub mod syntax;
 pub mod trigger;
 
+pub use context::{Neighbour, Query, Snippet};
 pub use document::{Document, DocumentError, LineEnding, Snapshot, TreeState};
 pub use edit::{Bias, Change, Edit, EditError};
 pub use language::Language;

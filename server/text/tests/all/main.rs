@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod bodies;
+mod contexts;
 mod documents;
 mod edits;
 mod insertions;
