@@ -15,6 +15,9 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "lacuna", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {
+    /// The same as `lacuna lsp`, for editors that start servers that way
+    #[arg(long, hide = true)]
+    pub stdio: bool,
     /// What to do; without it a short help is printed.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -23,6 +26,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve an editor: the language server, on standard input and output
+    Lsp(Lsp),
     /// Fill a hole: a marker, a position or a range
     Fill(Fill),
     /// Let the model correct lines that are there
@@ -36,6 +41,24 @@ pub enum Command {
     Bench(Bench),
     /// Recompute recorded tensors with this engine, for parity checks
     Replay(Replay),
+}
+
+/// `lacuna lsp`.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Editors start this by themselves. Settings come from the editor (section lacuna) and from\n\
+    lacuna.toml in a workspace folder; --schema prints what there is. The log goes to standard error."
+)]
+pub struct Lsp {
+    /// Standard input and output; the only way there is, so it may be left out
+    #[arg(long)]
+    pub stdio: bool,
+    /// Print the JSON schema of the settings and end
+    #[arg(long)]
+    pub schema: bool,
+    /// The editor's process; the server ends with it (editors say it in the protocol too)
+    #[arg(long = "clientProcessId", value_name = "PID", hide = true)]
+    pub client_process_id: Option<u32>,
 }
 
 /// `lacuna fill`.

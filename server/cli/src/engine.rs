@@ -3,7 +3,9 @@
 use crate::args::{ModelArgs, PrecisionArg, at_least_one};
 use crate::failure::Failure;
 use lacuna_diffusion::{DiffusionEngine, LoadOptions, PrecisionChoice, StepBench};
-use lacuna_engine::{CancelToken, Engine};
+use lacuna_engine::{CancelToken, Engine, EngineError};
+use lacuna_lsp::settings::{Device, EngineSettings, Precision};
+use std::num::NonZero;
 use std::path::Path;
 
 /// Loads the model that the command line names, or the built-in one.
@@ -20,6 +22,27 @@ pub fn load(args: &ModelArgs) -> Result<DiffusionEngine, Failure> {
     let engine = lacuna_diffusion::load(&LoadOptions { model: args.model.clone(), threads, precision })?;
     tracing::debug!(model = ?engine.info(), "loaded");
     Ok(engine)
+}
+
+/// Loads the model that an editor's settings name.
+///
+/// # Errors
+/// A device that this build cannot use, or a model that cannot be used.
+pub fn load_for_server(settings: &EngineSettings) -> Result<Box<dyn Engine>, EngineError> {
+    if settings.device == Device::Cuda {
+        return Err(EngineError::Unsupported(
+            "engine.device is `cuda`, and this build runs on the CPU only; set it to `auto` or `cpu`"
+                .to_owned(),
+        ));
+    }
+    let precision = match settings.precision {
+        Precision::Auto => PrecisionChoice::Auto,
+        Precision::F32 => PrecisionChoice::F32,
+        Precision::Bf16 => PrecisionChoice::Bf16,
+    };
+    let threads = settings.threads.map(NonZero::get);
+    let engine = lacuna_diffusion::load(&LoadOptions { model: settings.model.clone(), threads, precision })?;
+    Ok(Box::new(engine))
 }
 
 /// Recomputes recorded tensors; see `lacuna replay`.

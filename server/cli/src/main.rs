@@ -1,4 +1,4 @@
-//! The `lacuna` command: fill, refine, eval, doctor, bench and replay.
+//! The `lacuna` command: lsp, fill, refine, eval, doctor, bench and replay.
 //!
 //! Invariants: nothing here knows candle or LSP; the engine is met in `engine.rs` only, standard output is written in
 //! `output.rs` only, and no log line ever holds code.
@@ -16,7 +16,7 @@ mod same_file;
 mod source;
 mod view;
 
-use args::{Cli, usage_line};
+use args::{Cli, Command, usage_line};
 use clap::{CommandFactory, Parser};
 use commands::Context;
 use failure::Failure;
@@ -27,9 +27,8 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    start_log();
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             if !matches!(failure, Failure::OutputClosed) {
                 complain(&failure.to_string());
@@ -39,17 +38,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<ExitCode, Failure> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => return Err(Failure::input(usage_line(&error))),
         // --help and --version.
-        Err(error) => return Ok(error.print()?),
+        Err(error) => {
+            error.print()?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
-    let Some(command) = cli.command else { return Ok(Cli::command().print_help()?) };
+    let command = match cli.command {
+        Some(command) => command,
+        // The server keeps a log of its own, whose level editors choose.
+        None if cli.stdio => return commands::lsp::serve(),
+        None => {
+            Cli::command().print_help()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if !matches!(command, Command::Lsp(_)) {
+        start_log();
+    }
     let mut context = Context { output: Output::stdout(), interrupt: Interrupt::install() };
-    commands::run(command, &mut context)?;
-    context.output.flush()
+    let code = commands::run(command, &mut context)?;
+    context.output.flush()?;
+    Ok(code)
 }
 
 /// Logs go to standard error, are off by default, and follow `LACUNA_LOG` (`debug`, `lacuna_diffusion=trace`, …).

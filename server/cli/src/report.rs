@@ -1,8 +1,8 @@
 //! What `--json` of fill and refine prints: one object, whose shape scripts may rely on.
 
 use crate::hole::place_of;
-use lacuna_lsp::rank::Offer;
 use lacuna_engine::Stats;
+use lacuna_lsp::rank::Offer;
 use lacuna_text::{Plan, RegionKind, Snapshot};
 use serde::Serialize;
 

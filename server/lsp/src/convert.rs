@@ -41,10 +41,7 @@ pub fn lsp_range(snapshot: &Snapshot, range: &Range<usize>, encoding: Encoding) 
 /// The client's edit of a change.
 #[must_use]
 pub fn text_edit(snapshot: &Snapshot, change: &Change, encoding: Encoding) -> lsp::TextEdit {
-    lsp::TextEdit {
-        range: lsp_range(snapshot, &change.range, encoding),
-        new_text: change.insert.clone(),
-    }
+    lsp::TextEdit { range: lsp_range(snapshot, &change.range, encoding), new_text: change.insert.clone() }
 }
 
 /// Whether the client's position lies before the byte order mark.

@@ -161,15 +161,18 @@ impl Documents {
     }
 
     fn current(&self, view: &View) -> Option<&Open> {
-        self.open.get(&view.uri).filter(|open| {
-            open.opening == view.opening && open.document.version() == view.snapshot.version()
-        })
+        self.open
+            .get(&view.uri)
+            .filter(|open| open.opening == view.opening && open.document.version() == view.snapshot.version())
     }
 
     /// Other documents, the most recently edited first: those that are open, then those that were.
     #[must_use]
     pub fn others(&self, uri: &lsp::Uri, most: usize) -> Vec<(lsp::Uri, Snapshot)> {
-        let open = self.recent.iter().filter_map(|name| Some((name.clone(), self.open.get(name)?.document.snapshot())));
+        let open = self
+            .recent
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.open.get(name)?.document.snapshot())));
         open.chain(self.closed.iter().cloned()).filter(|(name, _)| name != uri).take(most).collect()
     }
 

@@ -4,18 +4,34 @@
 //! while it holds a lock; only `front` changes documents; only `planned` makes engine requests; every queue has a
 //! bound.
 
+pub mod actions;
+pub mod api;
+pub mod client;
+pub mod configuration;
+pub mod context;
 pub mod convert;
 pub mod documents;
+pub mod edits;
+pub mod front;
+pub mod infill;
 pub mod log;
 pub mod model;
+pub mod notifications;
 pub mod own;
 pub mod planned;
+pub mod progress;
+pub mod propose;
 pub mod rank;
+pub mod requests;
 pub mod scheduler;
+pub mod serve;
+pub mod server;
 pub mod settings;
 pub mod standing;
 pub mod status;
 pub mod transport;
 pub mod turns;
 pub mod worker;
-mod front;
+
+pub use serve::serve;
+pub use worker::Loader;

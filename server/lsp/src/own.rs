@@ -24,7 +24,11 @@ mod tests {
     #[test]
     fn every_message_is_on_the_page() {
         use tower_lsp::gen_lsp_types::Notification as _;
-        for method in [frame::FrameNotification::METHOD.as_str(), status::StatusNotification::METHOD.as_str(), document::METHOD] {
+        for method in [
+            frame::FrameNotification::METHOD.as_str(),
+            status::StatusNotification::METHOD.as_str(),
+            document::METHOD,
+        ] {
             assert!(MESSAGES.contains(&format!("`{method}`")), "{method} is not documented");
         }
     }

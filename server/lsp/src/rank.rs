@@ -145,8 +145,7 @@ mod tests {
         let region = Region::find_markers(&document).remove(0);
         let sampling = Sampling { candidates: limit, ..Sampling::default() };
         let model = Model::of(&ScriptedEngine::new([]));
-        let mut planned =
-            Planned::new(&document, &region, &sampling, &model, &Budgets::default()).unwrap();
+        let mut planned = Planned::new(&document, &region, &sampling, &model, &Budgets::default()).unwrap();
         if refine {
             planned = planned.refining(0.5);
         }

@@ -18,8 +18,8 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tower::Service;
+use tower_lsp::ClientSocket;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
-use tower_lsp::{ClientSocket, Loopback};
 
 /// Messages that wait to be written; who has more to say waits.
 const OUTGOING_MAX: usize = 256;
@@ -159,7 +159,9 @@ impl Transport {
                 Ok(answer) => answer.ok().flatten(),
                 Err(_) => {
                     panics.fetch_add(1, Ordering::Relaxed);
-                    id.map(|id| Response::from_error(id, error(ErrorCode::InternalError, PANICKED.to_owned())))
+                    id.map(|id| {
+                        Response::from_error(id, error(ErrorCode::InternalError, PANICKED.to_owned()))
+                    })
                 }
             };
             if let Some(answer) = answer {

@@ -5,16 +5,16 @@ use crate::args::{EditArgs, at_least_one};
 use crate::engine;
 use crate::failure::Failure;
 use crate::hole::place_of;
-use lacuna_lsp::model::Model;
-use lacuna_lsp::planned::{Budgets, Planned};
 use crate::output::{Tone, complain};
-use lacuna_lsp::rank::{Offer, describe_rejections, rank};
 use crate::report::{Entry, Report, Span};
 use crate::source::Source;
 use crate::view::live::Live;
 use crate::view::scene::Scene;
 use crate::view::{diff, summary};
 use lacuna_engine::{Engine, Infilled, NoFrames, Stats};
+use lacuna_lsp::model::Model;
+use lacuna_lsp::planned::{Budgets, Planned};
+use lacuna_lsp::rank::{Offer, describe_rejections, rank};
 use lacuna_text::{Edit, Language, Region, Rope};
 
 /// What a program that reads the output gets, unless it asks for more.
@@ -106,7 +106,13 @@ fn answer(
     context: &mut Context,
 ) -> Result<Answer, Failure> {
     let snapshot = task.source.document.snapshot();
-    let mut planned = Planned::new(&snapshot, &task.region, &args.sampling.sampling()?, &Model::of(engine), &Budgets::default())?;
+    let mut planned = Planned::new(
+        &snapshot,
+        &task.region,
+        &args.sampling.sampling()?,
+        &Model::of(engine),
+        &Budgets::default(),
+    )?;
     if let Some(strength) = task.strength {
         planned = planned.refining(strength);
     }

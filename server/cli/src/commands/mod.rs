@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod edit;
 pub mod eval;
 pub mod fill;
+pub mod lsp;
 pub mod refine;
 pub mod replay;
 
@@ -12,6 +13,7 @@ use crate::args::{Bench, Command};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
+use std::process::ExitCode;
 
 /// What every command works with.
 pub struct Context {
@@ -21,12 +23,13 @@ pub struct Context {
     pub interrupt: Interrupt,
 }
 
-/// Runs a command.
+/// Runs a command; answers its exit code.
 ///
 /// # Errors
 /// The reason the command ended without its result.
-pub fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+pub fn run(command: Command, context: &mut Context) -> Result<ExitCode, Failure> {
     match command {
+        Command::Lsp(args) => return lsp::run(&args, context),
         Command::Fill(args) => fill::run(&args, context),
         Command::Refine(args) => refine::run(&args, context),
         Command::Eval(args) => eval::run(&args, context),
@@ -35,4 +38,5 @@ pub fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Bench(Bench::Step(args)) => bench::step::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

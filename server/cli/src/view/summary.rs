@@ -4,8 +4,8 @@ use super::diff::excerpt;
 use super::scene::fit;
 use crate::failure::Failure;
 use crate::output::{Output, Tone};
-use lacuna_lsp::rank::{Offer, short_reason};
 use lacuna_engine::Stats;
+use lacuna_lsp::rank::{Offer, short_reason};
 
 /// Lines shown of each candidate.
 const LINES_MAX: usize = 6;

@@ -19,7 +19,9 @@ const NEEDLE: &[u8] = b"content-length:";
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
     /// Bytes that are no header.
-    #[error("expected `Content-Length: N` and a blank line before each message, found other bytes; they were skipped")]
+    #[error(
+        "expected `Content-Length: N` and a blank line before each message, found other bytes; they were skipped"
+    )]
     Header,
     /// A length that is no number.
     #[error("`Content-Length` must be a number of bytes, found `{0}`; the message was skipped")]
@@ -192,7 +194,8 @@ mod tests {
 
     #[test]
     fn messages_in_a_row() {
-        let stream = b"Content-Length: 2\r\n\r\n{}content-length:3\r\nContent-Type: x; charset=utf8\r\n\r\n[1]";
+        let stream =
+            b"Content-Length: 2\r\n\r\n{}content-length:3\r\nContent-Type: x; charset=utf8\r\n\r\n[1]";
         assert_eq!(read(stream), [ok("{}"), ok("[1]")]);
         assert_eq!(read(b"Content-Length: 2\n\n{}\n\nContent-Length: 1\n\n7"), [ok("{}"), ok("7")]);
     }
@@ -219,8 +222,7 @@ mod tests {
     fn a_huge_length_does_not_swallow_what_follows() {
         for huge in ["99999999999", "340282366920938463463374607431768211456"] {
             let body = "x".repeat(3 * LINE_BYTES_MAX);
-            let stream =
-                format!("Content-Length: {huge}\r\n\r\n{body}Content-Length: 2\r\nA: b\r\n\r\n{{}}");
+            let stream = format!("Content-Length: {huge}\r\n\r\n{body}Content-Length: 2\r\nA: b\r\n\r\n{{}}");
             let read = read(stream.as_bytes());
             assert!(matches!(read[0], Err(Fault::TooLong(_))), "{read:?}");
             assert_eq!(read[1..], [ok("{}")]);

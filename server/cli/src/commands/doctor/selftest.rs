@@ -2,10 +2,10 @@
 
 use crate::commands::eval::metrics::percentile;
 use crate::failure::Failure;
+use lacuna_engine::{CancelToken, Engine, Frame, Sampling};
 use lacuna_lsp::model::Model;
 use lacuna_lsp::planned::{Budgets, Planned};
 use lacuna_lsp::rank::rank;
-use lacuna_engine::{CancelToken, Engine, Frame, Sampling};
 use lacuna_text::{Document, Language, Region};
 use serde::Serialize;
 use std::time::{Duration, Instant};

@@ -3,10 +3,10 @@
 use super::cases::Case;
 use super::metrics::{edit_similarity, exact_match, syntax_errors};
 use crate::failure::Failure;
+use lacuna_engine::{CancelToken, Engine, Infilled, Method, NoFrames, Sampling};
 use lacuna_lsp::model::Model;
 use lacuna_lsp::planned::{Budgets, Planned};
 use lacuna_lsp::rank::rank;
-use lacuna_engine::{CancelToken, Engine, Infilled, Method, NoFrames, Sampling};
 use lacuna_text::{Document, Reason, Region};
 use serde::Serialize;
 use std::time::Instant;
@@ -65,7 +65,8 @@ pub fn answer(engine: &mut dyn Engine, case: &Case, asking: &Asking<'_>) -> Resu
     let at = document.len() - case.suffix.len();
     let region = Region { range: at..at, kind: case.shape, reason: Reason::Cursor };
     let started = Instant::now();
-    let planned = Planned::new(&document, &region, sampling, &Model::of(engine), &Budgets::default()).map_err(|unplanned| named(case, unplanned.into()))?;
+    let planned = Planned::new(&document, &region, sampling, &Model::of(engine), &Budgets::default())
+        .map_err(|unplanned| named(case, unplanned.into()))?;
     let infilled = match method {
         Method::Diffusion => engine.infill(&planned.request, cancel, &mut NoFrames),
         control => engine.infill_by(control, &planned.request, cancel),

@@ -1,0 +1,188 @@
+//! What a person can have done: fill here, refine, repair, complete a body. Found cheaply, done when chosen.
+
+use crate::convert;
+use crate::documents::View;
+use crate::infill::{Wish, fill};
+use crate::own::status::Step;
+use crate::progress::Watched;
+use crate::propose::settings_for;
+use crate::rank::describe_rejections;
+use crate::server::Shared;
+use crate::turns::{Lane, Turn};
+use lacuna_text::{Change, Region, Snapshot, Spliced, syntax};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use tower_lsp::gen_lsp_types::{Range, Uri};
+use tower_lsp::jsonrpc::{Error, Result};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ActionKind {
+    /// Fill the marker, the empty body or the selection.
+    Fill,
+    /// Correct the selection, starting from its present text.
+    Refine,
+    /// Write the code under a diagnostic anew, with both sides in view.
+    Repair,
+    /// Write the rest of the body around the caret.
+    Body,
+}
+
+impl ActionKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fill, Self::Refine, Self::Repair, Self::Body];
+
+    /// The kind of code action a client filters by.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Fill => "refactor.rewrite.lacuna.fill",
+            Self::Refine => "refactor.rewrite.lacuna.refine",
+            Self::Repair => "quickfix.lacuna.repair",
+            Self::Body => "refactor.rewrite.lacuna.body",
+        }
+    }
+
+    /// What a person reads.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Fill => "Lacuna: fill here",
+            Self::Refine => "Lacuna: refine selection",
+            Self::Repair => "Lacuna: repair",
+            Self::Body => "Lacuna: complete this body",
+        }
+    }
+
+    /// What would change, if there is something to do at `range`.
+    #[must_use]
+    pub fn region(self, snapshot: &Snapshot, range: std::ops::Range<usize>) -> Option<Region> {
+        let selected = || Region::of_range(snapshot, range.clone()).ok();
+        match self {
+            Self::Fill if range.is_empty() => {
+                Region::at(snapshot, range.start).ok().filter(|region| is_marker(region))
+            }
+            Self::Fill => selected(),
+            Self::Refine => selected().filter(|region| !region.text(snapshot).trim().is_empty()),
+            Self::Repair => Region::repair(snapshot, range),
+            Self::Body => Region::body(snapshot, range.start),
+        }
+    }
+}
+
+/// Whether a region is a place that says of itself that code is missing.
+#[must_use]
+pub const fn is_marker(region: &Region) -> bool {
+    matches!(region.reason, lacuna_text::Reason::Marker(_))
+}
+
+/// What a code action carries until it is resolved, and what the commands take.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    /// What to do.
+    pub kind: ActionKind,
+    /// In which document.
+    pub uri: Uri,
+    /// Of which version; `None` takes it as it is.
+    pub version: Option<i32>,
+    /// Where.
+    pub range: Range,
+    /// How much of a selection refining gives up; `None` is the setting's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f32>,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub struct Done {
+    /// The document the change is for.
+    pub view: View,
+    /// `None`: the text is best as it is.
+    pub change: Option<Change>,
+}
+
+/// Does an action, with progress for the person who waits.
+///
+/// # Errors
+/// `ContentModified` when the document is not any more what the action was offered for, `RequestCancelled`, or
+/// `RequestFailed` with the reason.
+pub async fn perform(shared: &Arc<Shared>, action: &Action, view: Option<View>, turn: &Turn) -> Result<Done> {
+    let arrived = Instant::now();
+    let view = view.ok_or_else(|| crate::api::failed("the document is not open"))?;
+    if action.version.is_some_and(|version| version != view.version) {
+        return Err(moved_on());
+    }
+    let Some(settings) = settings_for(shared, &view) else {
+        return Err(crate::api::failed(
+            "Lacuna is disabled for this document by its settings, or it is too large",
+        ));
+    };
+    let encoding = shared.documents().encoding();
+    let range = convert::range(&view.snapshot, action.range, encoding);
+    let Some(region) = action.kind.region(&view.snapshot, range) else {
+        return Err(crate::api::failed("there is nothing to do here: no marker, empty body or selection"));
+    };
+    let strength = action.strength.unwrap_or(settings.refine_strength);
+    let wish = Wish {
+        view: &view,
+        snapshot: &view.snapshot,
+        region: region.clone(),
+        lane: Lane::Action,
+        preset: settings.invoked_preset,
+        candidates: settings.candidates,
+        strength: (action.kind == ActionKind::Refine).then_some(strength),
+        arrived,
+    };
+    let watched = Watched::begin(shared, action.kind.title(), turn.cancel.clone()).await;
+    let (steps, reports) = mpsc::channel(16);
+    // Steps come faster than a client draws; those it has no time for are not worth waiting for.
+    let on_step = Box::new(move |step| {
+        let _ = steps.try_send(step);
+    });
+    let work = fill(shared, &settings, wish, &turn.cancel, Some(on_step));
+    let (filled, ()) = tokio::join!(work, report(&watched, reports));
+    let filled = match filled {
+        Ok(filled) => filled,
+        Err(error) => {
+            watched.end(&error.to_string()).await;
+            return Err(error.into());
+        }
+    };
+    watched.end("done").await;
+    if !shared.documents().is_current(&view) {
+        return Err(moved_on());
+    }
+    let best = filled.offers.iter().find(|offer| offer.answers(&filled.planned));
+    match best.map(|offer| &offer.outcome) {
+        None => Err(crate::api::failed(describe_rejections(&filled.offers))),
+        Some(Err(_)) => Ok(Done { view, change: None }),
+        Some(Ok(spliced))
+            if action.kind == ActionKind::Repair && !mends(&view.snapshot, &region, spliced) =>
+        {
+            Err(crate::api::failed("no candidate repairs the syntax here"))
+        }
+        Some(Ok(spliced)) => Ok(Done { change: Some(spliced.change.clone()), view }),
+    }
+}
+
+async fn report(watched: &Watched<'_>, mut steps: mpsc::Receiver<Step>) {
+    while let Some(Step { step, steps_max }) = steps.recv().await {
+        let percentage = u32::try_from(100 * step / steps_max.max(1)).unwrap_or(100).min(100);
+        watched.report(format!("step {step} of at most {steps_max}"), percentage).await;
+    }
+}
+
+/// A repair of code that does not parse must leave fewer errors.
+fn mends(snapshot: &Snapshot, region: &Region, spliced: &Spliced) -> bool {
+    let Some(tree) = snapshot.tree_near(&region.range) else { return true };
+    let errors = syntax::error_count(&tree);
+    errors == 0 || spliced.errors_after < errors
+}
+
+fn moved_on() -> Error {
+    crate::api::stale("the document has changed since this was offered; ask again")
+}

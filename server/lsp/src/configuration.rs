@@ -1,0 +1,155 @@
+//! Settings at work: the layers, the workspace folders, and what both come to for each folder.
+
+use crate::settings::{Layers, Settings, Warning};
+use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tower_lsp::gen_lsp_types::Uri;
+
+/// A workspace folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Folder {
+    /// Its URI without a slash at the end.
+    uri: String,
+    /// Its path, where it is a local one.
+    path: Option<PathBuf>,
+}
+
+/// Everything that settings come from, and the settings.
+#[derive(Default)]
+pub struct Configuration {
+    /// The sources.
+    pub layers: Layers,
+    folders: Vec<Folder>,
+    resolved: HashMap<Option<String>, Arc<Settings>>,
+}
+
+impl Configuration {
+    /// Takes a folder in and reads its `lacuna.toml`.
+    pub fn add_folder(&mut self, uri: &Uri) {
+        let folder = Folder { uri: uri.0.trim_end_matches('/').to_owned(), path: path_of(&uri.0) };
+        if let (Some(path), false) = (&folder.path, self.folders.contains(&folder)) {
+            self.layers.read_project(&folder.uri, path);
+        }
+        self.folders.retain(|other| other.uri != folder.uri);
+        self.folders.push(folder);
+    }
+
+    /// Forgets a folder.
+    pub fn remove_folder(&mut self, uri: &Uri) {
+        let uri = uri.0.trim_end_matches('/');
+        self.folders.retain(|folder| folder.uri != uri);
+        self.layers.remove_project(uri);
+    }
+
+    /// Reads every folder's `lacuna.toml` again.
+    pub fn read_projects(&mut self) {
+        for folder in &self.folders {
+            if let Some(path) = &folder.path {
+                self.layers.read_project(&folder.uri, path);
+            }
+        }
+    }
+
+    /// Works the settings out anew; what could not be used comes back.
+    pub fn resolve(&mut self) -> Vec<Warning> {
+        self.resolved.clear();
+        let mut warnings: Vec<Warning> = Vec::new();
+        let names = self.folders.iter().map(|folder| Some(folder.uri.clone())).chain([None]);
+        for name in names {
+            let (settings, told) = self.layers.resolve(name.as_deref());
+            self.resolved.insert(name, Arc::new(settings));
+            for warning in told {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
+        }
+        warnings
+    }
+
+    /// The settings of the server as a whole: those of the first folder.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.of_folder(self.folders.first())
+    }
+
+    /// The settings of a document, and its path within its folder (`/` between its parts); the whole path of a file
+    /// outside of every folder, `None` for what is no file.
+    #[must_use]
+    pub fn settings_of(&self, uri: &Uri) -> (Arc<Settings>, Option<String>) {
+        let inside = |folder: &&Folder| {
+            uri.0.strip_prefix(folder.uri.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        // Of nested folders the innermost speaks.
+        let folder = self.folders.iter().filter(inside).max_by_key(|folder| folder.uri.len());
+        let path = match folder {
+            Some(folder) => Some(decode(&uri.0[folder.uri.len() + 1..])),
+            None => path_of(&uri.0).map(|path| path.to_string_lossy().replace('\\', "/")),
+        };
+        (self.of_folder(folder), path)
+    }
+
+    fn of_folder(&self, folder: Option<&Folder>) -> Arc<Settings> {
+        let name = folder.map(|folder| folder.uri.clone());
+        self.resolved.get(&name).cloned().unwrap_or_default()
+    }
+}
+
+/// The path of a `file` URI.
+fn path_of(uri: &str) -> Option<PathBuf> {
+    let path = decode(uri.strip_prefix("file://")?);
+    let bytes = path.as_bytes();
+    // `/c:/x` is `c:/x` where drives have letters.
+    let drive = bytes.len() > 2 && bytes[0] == b'/' && bytes[1].is_ascii_alphabetic() && bytes[2] == b':';
+    Some(PathBuf::from(if drive { path[1..].to_owned() } else { path }))
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_document_belongs_to_the_innermost_folder() {
+        let mut configuration = Configuration::default();
+        for uri in ["file:///w/", "file:///w/a%20b", "file:///x"] {
+            configuration.add_folder(&Uri::from(uri));
+        }
+        configuration.resolve();
+        let path = |uri: &str| configuration.settings_of(&Uri::from(uri)).1;
+        assert_eq!(path("file:///w/s/m.rs").as_deref(), Some("s/m.rs"));
+        assert_eq!(path("file:///w/a%20b/c%C3%A9.rs").as_deref(), Some("cé.rs"));
+        assert_eq!(path("file:///wide/m.rs").as_deref(), Some("/wide/m.rs"));
+        assert_eq!(path("file:///c%3A/m.rs").as_deref(), Some("c:/m.rs"));
+        assert_eq!(path("untitled:Untitled-1"), None);
+    }
+
+    #[test]
+    fn each_folder_has_its_own_lacuna_toml() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(one.path().join("lacuna.toml"), "candidates = 7\n").unwrap();
+        let uri = |folder: &tempfile::TempDir| format!("file://{}", folder.path().display());
+        let mut configuration = Configuration::default();
+        configuration.add_folder(&Uri::from(uri(&one)));
+        configuration.add_folder(&Uri::from(uri(&two)));
+        assert_eq!(configuration.resolve(), []);
+        let candidates = |configuration: &Configuration, folder: &tempfile::TempDir| {
+            configuration.settings_of(&Uri::from(format!("{}/m.rs", uri(folder)))).0.candidates
+        };
+        assert_eq!(candidates(&configuration, &one), 7);
+        assert_eq!(candidates(&configuration, &two), Settings::default().candidates);
+        fs::write(one.path().join("lacuna.toml"), "candidates = 5\n").unwrap();
+        configuration.read_projects();
+        configuration.resolve();
+        assert_eq!(candidates(&configuration, &one), 5);
+        configuration.remove_folder(&Uri::from(uri(&one)));
+        configuration.resolve();
+        assert_eq!(candidates(&configuration, &one), Settings::default().candidates);
+    }
+}

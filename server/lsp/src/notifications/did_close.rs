@@ -1,0 +1,22 @@
+//! `textDocument/didClose`: the client's file system owns the text again.
+
+use crate::api::Notice;
+use crate::server::Shared;
+use std::sync::Arc;
+use tower_lsp::gen_lsp_types::DidCloseTextDocumentParams;
+
+/// The notification.
+#[derive(Debug)]
+pub struct DidClose;
+
+impl Notice for DidClose {
+    const METHOD: &'static str = "textDocument/didClose";
+    type Params = DidCloseTextDocumentParams;
+
+    fn apply(shared: &Arc<Shared>, params: Self::Params) {
+        if !shared.documents().close(&params.text_document.uri) {
+            tracing::warn!("closing a document that is not open was ignored");
+        }
+        shared.contexts.forget(&params.text_document.uri);
+    }
+}

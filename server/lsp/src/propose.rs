@@ -1,0 +1,222 @@
+//! What is offered at a caret: what stands on offer already, or what the engine makes of it.
+
+use crate::convert;
+use crate::documents::{INFERENCE_BYTES_MAX, View};
+use crate::front::Intake;
+use crate::infill::{Unfilled, Wish, fill};
+use crate::server::Shared;
+use crate::settings::Settings;
+use crate::standing::Standing;
+use crate::turns::Lane;
+use lacuna_text::{Change, Edit, Region, Snapshot, trigger};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+use tower_lsp::gen_lsp_types::{Position, SelectedCompletionInfo};
+use tower_lsp::jsonrpc::{Error, Result};
+
+/// What a client asks at a caret.
+pub struct Question {
+    /// The caret.
+    pub position: Position,
+    /// A person asked, and wants alternatives.
+    pub invoked: bool,
+    /// Which requests it supersedes.
+    pub lane: Lane,
+    /// The entry of the client's completion menu that is about to be taken.
+    pub selected: Option<SelectedCompletionInfo>,
+}
+
+/// The answer to a question.
+#[derive(Debug)]
+pub struct Proposed {
+    /// The document the changes are for.
+    pub view: View,
+    /// The caret in it, in bytes.
+    pub caret: usize,
+    /// What accepting each changes, best first.
+    pub changes: Vec<Change>,
+}
+
+/// Answers a question; `None` where no document is open, or nothing is to be planned in it.
+///
+/// # Errors
+/// `RequestCancelled` when a newer request came or the text moved on, else what the engine says.
+pub async fn propose(shared: &Arc<Shared>, intake: Intake, question: Question) -> Result<Option<Proposed>> {
+    let Intake { view: Some(view), mut turn, arrived } = intake else { return Ok(None) };
+    shared.status.requested();
+    let Some(settings) = settings_for(shared, &view) else { return Ok(None) };
+    let cancel_work = turn.cancel.clone();
+    let work = answer(shared, &settings, &view, question, (&cancel_work, arrived));
+    // The turn is dropped with this future, whoever ends it: that cancels the engine's work.
+    let answered = tokio::select! {
+        biased;
+        () = turn.superseded() => Err(Error::request_cancelled()),
+        answer = work => answer,
+    };
+    answered.map(|(caret, changes)| Some(Proposed { view, caret, changes }))
+}
+
+/// The settings of a document that may be worked in.
+pub fn settings_for(shared: &Shared, view: &View) -> Option<Arc<Settings>> {
+    let (settings, path) = shared.settings_of(&view.uri);
+    if !settings.allows(&view.language_id, path.as_deref()) {
+        return None;
+    }
+    let bytes = view.snapshot.len();
+    let too_large = bytes > INFERENCE_BYTES_MAX;
+    shared.status.note(too_large.then(|| {
+        let name = view.uri.0.rsplit('/').next().unwrap_or_default();
+        let (is, most) = (bytes >> 20, INFERENCE_BYTES_MAX >> 20);
+        format!("no proposals in {name}: it has {is} MB, and only documents up to {most} MB are planned on")
+    }));
+    (!too_large).then_some(settings)
+}
+
+/// The caret as the question means it: with the menu's entry taken, where there is one.
+struct Caret {
+    /// In the document.
+    at: usize,
+    /// What taking the entry adds right at the caret; empty without one.
+    ahead: String,
+    /// What the client will replace before that, where it is more than adding.
+    replaced: Option<Change>,
+}
+
+impl Caret {
+    fn new(shared: &Shared, snapshot: &Snapshot, question: &Question) -> Self {
+        let encoding = shared.documents().encoding();
+        let at = convert::offset(snapshot, question.position, encoding);
+        let Some(selected) = &question.selected else {
+            return Self { at, ahead: String::new(), replaced: None };
+        };
+        let Range { start, end } = convert::range(snapshot, selected.range, encoding);
+        let there = snapshot.text().byte_slice(start..end).to_string();
+        match selected.text.strip_prefix(&there) {
+            Some(ahead) if end == at => Self { at, ahead: ahead.to_owned(), replaced: None },
+            _ => {
+                let replaced = Change::new(start..end, selected.text.clone());
+                Self { at, ahead: String::new(), replaced: Some(replaced) }
+            }
+        }
+    }
+
+    /// The document with the entry taken, and the caret in that; `None` where nothing is taken.
+    fn taken(&self, snapshot: &Snapshot) -> Option<(Snapshot, usize)> {
+        let change = match &self.replaced {
+            Some(change) => change.clone(),
+            None if self.ahead.is_empty() => return None,
+            None => Change::new(self.at..self.at, self.ahead.clone()),
+        };
+        let caret = change.range.start + change.insert.len();
+        Some((snapshot.edited(&Edit::single(change)).ok()?, caret))
+    }
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    view: &View,
+    question: Question,
+    (cancel, arrived): (&lacuna_engine::CancelToken, Instant),
+) -> Result<(usize, Vec<Change>)> {
+    let caret = Caret::new(shared, &view.snapshot, &question);
+    if caret.replaced.is_none()
+        && let Some(changes) = standing(shared, view, &caret, question.invoked)
+    {
+        shared.status.typed_through();
+        return Ok((caret.at, changes));
+    }
+    let taken = caret.taken(&view.snapshot);
+    let (snapshot, offset) = taken.as_ref().map_or((&view.snapshot, caret.at), |(text, at)| (text, *at));
+    let nothing = |_| Ok((caret.at, Vec::new()));
+    if !question.invoked && trigger::quiet(snapshot, offset).is_some() {
+        return nothing(());
+    }
+    if shared.worker.model().is_none() {
+        return nothing(());
+    }
+    if !question.invoked && !settings.debounce.is_zero() {
+        tokio::time::sleep(settings.debounce).await;
+    }
+    let Ok(region) = Region::insertion(snapshot, offset) else { return nothing(()) };
+    let several = question.invoked || shared.client_abilities().never_invokes;
+    let wish = Wish {
+        view,
+        snapshot,
+        region,
+        lane: question.lane,
+        preset: if question.invoked { settings.invoked_preset } else { settings.preset },
+        candidates: if several { settings.candidates } else { 1 },
+        strength: None,
+        arrived,
+    };
+    let filled = match fill(shared, settings, wish, cancel, None).await {
+        Ok(filled) => filled,
+        // It was ready a moment ago; the status says what happened.
+        Err(Unfilled::NotReady(_)) => return nothing(()),
+        Err(other) => return Err(other.into()),
+    };
+    let usable = filled.offers.into_iter().filter_map(|offer| offer.outcome.ok());
+    let changes = usable.map(|spliced| spliced.change);
+    match &caret.replaced {
+        // Nothing of this stands in the document yet, so nothing can follow what is typed.
+        Some(replaced) => Ok((caret.at, changes.filter_map(|c| joined(replaced, offset, c)).collect())),
+        None => {
+            let changes = changes.filter_map(|change| before_taking(&caret, offset, change));
+            put_up(shared, view, &caret, (changes.collect(), question.invoked))
+        }
+    }
+}
+
+/// What stands on offer at the caret, as far as it goes on what is about to be taken.
+fn standing(shared: &Shared, view: &View, caret: &Caret, invoked: bool) -> Option<Vec<Change>> {
+    let offers = shared.documents().standing(view)?.offers(&view.snapshot, caret.at, invoked)?;
+    if caret.ahead.is_empty() {
+        return Some(offers.into_iter().map(|offer| offer.change).collect());
+    }
+    let goes_on = |change: &Change| {
+        let typed = caret.at - change.range.start;
+        change.insert.get(typed..).is_some_and(|rest| rest.starts_with(&caret.ahead))
+    };
+    let changes: Vec<Change> = offers.into_iter().map(|offer| offer.change).filter(goes_on).collect();
+    (!changes.is_empty()).then_some(changes)
+}
+
+/// A change made at `offset` of the text with the menu's entry taken, as one of the text without it.
+fn before_taking(caret: &Caret, offset: usize, change: Change) -> Option<Change> {
+    if caret.ahead.is_empty() {
+        return Some(change);
+    }
+    let start = change.range.start.checked_sub(offset)?;
+    let end = change.range.end.checked_sub(offset)?;
+    // What stands between the caret and the change stays: only a change right at the caret joins what is ahead of it.
+    (start == 0).then(|| Change::new(caret.at..caret.at + end, format!("{}{}", caret.ahead, change.insert)))
+}
+
+/// A change right behind what replaced `replaced`, as one with it.
+fn joined(replaced: &Change, offset: usize, change: Change) -> Option<Change> {
+    let end = change.range.end.checked_sub(offset)?;
+    (change.range.start == offset).then(|| {
+        Change::new(
+            replaced.range.start..replaced.range.end + end,
+            format!("{}{}", replaced.insert, change.insert),
+        )
+    })
+}
+
+/// Puts the changes up in the document; an answer for a text that has moved on is none.
+fn put_up(
+    shared: &Shared,
+    view: &View,
+    caret: &Caret,
+    (changes, invoked): (Vec<Change>, bool),
+) -> Result<(usize, Vec<Change>)> {
+    let standing = Standing::new(&view.snapshot, caret.at, changes, invoked);
+    let offers = standing.offers(&view.snapshot, caret.at, invoked).unwrap_or_default();
+    if !shared.documents().offer(view, standing) {
+        // What was typed since may go on with it: it stands for the next request. This one asked about another text.
+        return Err(Error::request_cancelled());
+    }
+    Ok((caret.at, offers.into_iter().map(|offer| offer.change).collect()))
+}

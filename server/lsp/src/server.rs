@@ -1,0 +1,263 @@
+//! The server's state, and its life: `initialize`, `initialized`, `shutdown`.
+
+use crate::client::{Abilities, abilities};
+use crate::configuration::Configuration;
+use crate::context::Contexts;
+use crate::documents::Documents;
+use crate::own::frame::{FrameNotification, FrameParams};
+use crate::own::status::{StatusNotification, StatusParams};
+use crate::progress::Progress;
+use crate::requests::capabilities;
+use crate::settings::{Settings, needs_engine_restart};
+use crate::status::Status;
+use crate::worker::Worker;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tower_lsp::gen_lsp_types::{
+    ConfigurationItem, InitializeParams, InitializeResult, InitializedParams, MessageType, ServerInfo, Uri,
+};
+use tower_lsp::jsonrpc::Result;
+use tower_lsp::{Client, LanguageServer};
+
+/// How long the start waits for a client's settings before it goes on without them.
+const CONFIGURATION_WAIT: Duration = Duration::from_secs(2);
+/// Frames that wait to be sent; with more, a client that does not read misses some.
+const FRAMES_MAX: usize = 64;
+
+const SERVING: u8 = 1;
+const SHUT_DOWN: u8 = 2;
+
+/// What every handler shares.
+pub struct Shared {
+    /// The client.
+    pub client: Client,
+    /// The engine's thread.
+    pub worker: Arc<Worker>,
+    /// The server's account of itself.
+    pub status: Arc<Status>,
+    /// Work that a person sees progress of, and may cancel.
+    pub progress: Progress,
+    /// Context beyond the file, kept while it serves.
+    pub contexts: Contexts,
+    /// Frames on their way to the client.
+    pub frames: mpsc::Sender<FrameParams>,
+    documents: Mutex<Documents>,
+    configuration: Mutex<Configuration>,
+    abilities: OnceLock<Abilities>,
+    phase: AtomicU8,
+    inline_is_used: AtomicBool,
+    /// Called with the parent's process id, once.
+    watch_parent: fn(i32),
+    on_log: Box<dyn Fn(&Settings) + Send + Sync>,
+}
+
+/// What the world outside lends the server.
+pub struct Parts {
+    /// The engine's thread.
+    pub worker: Arc<Worker>,
+    /// The account, and where its changes come out.
+    pub status: (Arc<Status>, mpsc::Receiver<StatusParams>),
+    /// Ends the process when the process with this id is gone.
+    pub watch_parent: fn(i32),
+    /// Takes settings of the log over.
+    pub on_log: Box<dyn Fn(&Settings) + Send + Sync>,
+}
+
+/// The language server; all it has is shared.
+pub struct Server {
+    /// What every handler shares.
+    pub shared: Arc<Shared>,
+}
+
+impl Shared {
+    /// The state of a server for a client; starts the tasks that send statuses and frames.
+    #[must_use]
+    pub fn new(client: Client, parts: Parts) -> Arc<Self> {
+        let (status, mut changes) = parts.status;
+        let (frames, mut drawn) = mpsc::channel(FRAMES_MAX);
+        let teller = client.clone();
+        tokio::spawn(async move {
+            while let Some(change) = changes.recv().await {
+                teller.send_notification::<StatusNotification>(change).await;
+            }
+        });
+        let teller = client.clone();
+        tokio::spawn(async move {
+            while let Some(frame) = drawn.recv().await {
+                teller.send_notification::<FrameNotification>(frame).await;
+            }
+        });
+        Arc::new(Self {
+            client,
+            worker: parts.worker,
+            status,
+            progress: Progress::default(),
+            contexts: Contexts::default(),
+            frames,
+            documents: Mutex::default(),
+            configuration: Mutex::default(),
+            abilities: OnceLock::new(),
+            phase: AtomicU8::new(0),
+            inline_is_used: AtomicBool::new(false),
+            watch_parent: parts.watch_parent,
+            on_log: parts.on_log,
+        })
+    }
+
+    /// The documents; held for as short as it takes, never across an await.
+    pub fn documents(&self) -> MutexGuard<'_, Documents> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Between `initialize` and `shutdown`.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == SERVING
+    }
+
+    /// Whether `shutdown` was asked for: then `exit` is a success.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == SHUT_DOWN
+    }
+
+    /// What the client can do.
+    #[must_use]
+    pub fn client_abilities(&self) -> &Abilities {
+        self.abilities.get_or_init(Abilities::default)
+    }
+
+    /// The client asks for inline completions, whatever it said.
+    pub fn inline_completion_is_used(&self) {
+        self.inline_is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client shows inline completions.
+    #[must_use]
+    pub fn shows_inline_completions(&self) -> bool {
+        self.client_abilities().inline_completion || self.inline_is_used.load(Ordering::Relaxed)
+    }
+
+    /// The settings of a document, and its path within its folder.
+    #[must_use]
+    pub fn settings_of(&self, uri: &Uri) -> (Arc<Settings>, Option<String>) {
+        self.configuration().settings_of(uri)
+    }
+
+    /// The settings of the server as a whole.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.configuration().settings()
+    }
+
+    fn configuration(&self) -> MutexGuard<'_, Configuration> {
+        self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the sources of settings and lets what follows from them take effect: warnings are shown, the log and
+    /// the status follow, another engine is loaded.
+    pub fn configure<T>(&self, change: impl FnOnce(&mut Configuration) -> T) -> T {
+        let mut configuration = self.configuration();
+        let before = configuration.settings();
+        let out = change(&mut configuration);
+        let warnings = configuration.resolve();
+        let after = configuration.settings();
+        drop(configuration);
+        for warning in &warnings {
+            tracing::warn!(%warning, "settings");
+        }
+        if self.is_serving() && !warnings.is_empty() {
+            let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            let client = self.client.clone();
+            let message = format!("Lacuna: {}", lines.join("\n"));
+            tokio::spawn(async move { client.show_message(MessageType::Warning, message).await });
+        }
+        (self.on_log)(&after);
+        if before.enabled != after.enabled {
+            self.status.set_disabled(!after.enabled);
+        }
+        if needs_engine_restart(&before, &after) {
+            self.worker.restart(after.engine.clone());
+        }
+        out
+    }
+
+    /// Asks the client for the section `lacuna` of its settings.
+    pub async fn ask_for_configuration(&self) {
+        let item = ConfigurationItem { scope_uri: None, section: Some("lacuna".to_owned()) };
+        let asked = tokio::time::timeout(CONFIGURATION_WAIT, self.client.configuration(vec![item])).await;
+        match asked {
+            Ok(Ok(values)) => {
+                if let Some(value) = values.first() {
+                    self.configure(|configuration| configuration.layers.set_configuration(value));
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the client does not tell its settings"),
+            Err(_) => tracing::warn!("the client does not answer workspace/configuration; going on without"),
+        }
+    }
+}
+
+impl LanguageServer for Server {
+    async fn initialize(&self, params: InitializeParams) -> Result<InitializeResult> {
+        let shared = &self.shared;
+        let abilities = abilities(&params);
+        shared.documents().set_encoding(abilities.encoding);
+        tracing::info!(client = ?params.client_info, encoding = ?abilities.encoding, "initialize");
+        let result = InitializeResult {
+            capabilities: capabilities::of(abilities.encoding),
+            server_info: Some(ServerInfo {
+                name: "lacuna".to_owned(),
+                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            }),
+        };
+        let _ = shared.abilities.set(abilities);
+        if let Some(parent) = params.process_id {
+            (shared.watch_parent)(parent);
+        }
+        let folders = params.workspace_folders_initialize_params.workspace_folders.map(folders_of);
+        #[expect(deprecated, reason = "some clients still send nothing else")]
+        let root = params.root_uri.into_iter().collect();
+        shared.configure(|configuration| {
+            for uri in folders.filter(|folders| !folders.is_empty()).unwrap_or(root) {
+                configuration.add_folder(&uri);
+            }
+            if let Some(options) = &params.initialization_options {
+                configuration.layers.set_initialization(options);
+            }
+        });
+        shared.phase.store(SERVING, Ordering::Release);
+        Ok(result)
+    }
+
+    async fn initialized(&self, _params: InitializedParams) {
+        let shared = Arc::clone(&self.shared);
+        // First word to the client: what its user waits for.
+        shared.status.starting();
+        if shared.client_abilities().configuration {
+            shared.ask_for_configuration().await;
+        } else {
+            // Warnings of what `initialize` brought could not be shown before.
+            shared.configure(|_| ());
+        }
+        if let Err(error) = shared.worker.start(shared.settings().engine.clone()) {
+            shared.status.failed(&format!("the system gives no thread for the engine: {error}"));
+        }
+        crate::client::watch_projects(&shared).await;
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        self.shared.phase.store(SHUT_DOWN, Ordering::Release);
+        self.shared.worker.stop();
+        Ok(())
+    }
+}
+
+/// The URIs of workspace folders; the generated type is a union with null.
+fn folders_of(folders: impl serde::Serialize) -> Vec<Uri> {
+    let value = serde_json::to_value(folders).unwrap_or_default();
+    let uri = |folder: &serde_json::Value| folder["uri"].as_str().map(Uri::from);
+    value.as_array().map(|folders| folders.iter().filter_map(uri).collect()).unwrap_or_default()
+}
