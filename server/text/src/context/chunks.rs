@@ -130,10 +130,16 @@ impl Seen {
 /// Where lines start; a `\r` alone starts one too.
 fn line_starts(text: &str) -> Vec<usize> {
     let bytes = text.as_bytes();
-    let ends = bytes.iter().enumerate().filter(|&(at, &byte)| {
-        byte == b'\n' || byte == b'\r' && bytes.get(at + 1).is_some_and(|next| *next != b'\n')
-    });
-    std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).filter(|&start| start < text.len()).collect()
+    let mut starts = Vec::with_capacity(bytes.len() / 32 + 1);
+    starts.push(0);
+    for (at, &byte) in bytes.iter().enumerate() {
+        // One comparison for nearly every byte.
+        if byte <= b'\r' && (byte == b'\n' || byte == b'\r' && bytes.get(at + 1) != Some(&b'\n')) {
+            starts.push(at + 1);
+        }
+    }
+    starts.pop_if(|start| *start == bytes.len());
+    starts
 }
 
 /// The lines of each chunk, in order.
@@ -193,7 +199,8 @@ impl Items<'_> {
             if start >= end {
                 continue;
             }
-            match members(self.language, node, 2).filter(|_| end - start > TYPE_LINES_MAX) {
+            let long = end - start > TYPE_LINES_MAX;
+            match long.then(|| members(self.language, node, 2)).flatten() {
                 Some(members) => self.of(members, start),
                 None => self.found.push(start..end),
             }

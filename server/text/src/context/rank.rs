@@ -114,24 +114,41 @@ pub(super) fn choose(
         if chosen.len() == SNIPPETS_MAX || chosen.iter().any(|other| other.text == text) {
             continue;
         }
-        let mut lines: Vec<&str> = text.split('\n').collect();
-        let whole = lines.len();
-        while !lines.is_empty() && (lines.len() == whole || lines.len() >= CUT_LINES_MIN) {
-            let text = lines.join("\n");
-            let shown = piece(name, &text, language);
-            let fits = shown.len() <= left.saturating_mul(TOKEN_BYTES_MAX);
-            let tokens = if fits { measure.tokens(&shown) } else { usize::MAX };
-            if tokens <= left {
-                left -= tokens;
-                chosen.push(Snippet { name: (*name).to_owned(), text, score: *score });
-                break;
-            }
-            lines.truncate(lines.len() / 2);
-            lines.truncate(lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1));
+        let fit = fitting(&text, chunks.language(), |text| {
+            let shown = piece(name, text, language);
+            let may = shown.len() <= left.saturating_mul(TOKEN_BYTES_MAX);
+            may.then(|| measure.tokens(&shown)).filter(|tokens| *tokens <= left)
+        });
+        if let Some((text, tokens)) = fit {
+            left -= tokens;
+            chosen.push(Snippet { name: (*name).to_owned(), text, score: *score });
         }
     }
     chosen.reverse();
     chosen
+}
+
+/// The text, or else its first lines after the comments it opens with, as `cost` allows; with what it costs.
+fn fitting(text: &str, language: Language, cost: impl Fn(&str) -> Option<usize>) -> Option<(String, usize)> {
+    if let Some(tokens) = cost(text) {
+        return Some((text.to_owned(), tokens));
+    }
+    let is_remark = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with("/*")
+            || line.starts_with('*')
+            || language.line_comment().is_some_and(|mark| line.starts_with(mark))
+    };
+    let mut lines: Vec<&str> = text.split('\n').skip_while(is_remark).collect();
+    while lines.len() >= CUT_LINES_MIN {
+        let text = lines.join("\n");
+        if let Some(tokens) = cost(&text) {
+            return Some((text, tokens));
+        }
+        lines.truncate(lines.len() / 2);
+        lines.truncate(lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1));
+    }
+    None
 }
 
 /// What the query's document holds, as far as a neighbour is read.

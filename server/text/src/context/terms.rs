@@ -45,10 +45,22 @@ pub(super) fn word(word: &str) -> Term {
     word.bytes().fold(WORD_SEED, step)
 }
 
+/// Whether a byte may be in a name, by byte.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte >= 0x80 || byte == b'_' as usize || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 const fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    NAME[byte as usize]
 }
 
+#[inline]
 fn step(hash: u32, byte: u8) -> u32 {
     (hash.rotate_left(5) ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x9E37_79B1)
 }

@@ -158,7 +158,7 @@ fn what_does_not_fit_is_cut_to_its_first_lines() {
     let query = Query { name: "here", snapshot: &document, hole: offset..offset };
     let found = snippets(&query, &[Neighbour { name: "a", snapshot: &snapshot }], 40, &words);
     assert_eq!(found.len(), 1);
-    assert!(found[0].text.starts_with("/// Reads the header") && found[0].text.ends_with("check(bytes);"));
+    assert!(found[0].text.starts_with("pub fn parse_header") && found[0].text.ends_with("check(bytes);"));
     assert!(words(&render(&found, Rust)) <= 40);
 }
 
