@@ -23,8 +23,10 @@ impl Proposal {
 
     /// The proposal after one edit of the document (the version goes up by one); `None` when it no longer holds.
     ///
-    /// Typing at the start of the replaced range must spell the proposal on; erasing what was typed gives it back;
-    /// erasing within the replaced range shrinks the range; edits that touch neither only move it.
+    /// What the edit leaves before the replaced range must spell a beginning of the proposal: typing on shrinks it,
+    /// erasing what was typed gives it back, and so does a completion that replaces what was typed by more of it. What
+    /// an editor closes by itself behind the cursor (`(` becomes `()`) is taken into the replaced range; erasing within
+    /// that range shrinks it; edits that touch neither only move it.
     #[must_use]
     pub fn rebase(&self, edit: &Edit) -> Option<Self> {
         let mut next = Self { version: self.version + 1, ..self.clone() };
@@ -46,15 +48,15 @@ impl Proposal {
         if their.end < typed_start || their.is_empty() && their.end == typed_start && !self.typed.is_empty() {
             return Some(self.moved(change));
         }
-        if their.start == own.start && their.end <= own.end {
-            return self.typed_on(change);
+        if typed_start <= their.start && their.start <= own.start && their.end <= own.end {
+            return self.retyped(change);
         }
         if their.start > own.start && their.end <= own.end && change.insert.is_empty() {
             let mut next = self.clone();
             next.change.range.end -= their.len();
             return Some(next);
         }
-        self.erased(change)
+        None
     }
 
     fn moved(&self, change: &Change) -> Self {
@@ -66,29 +68,49 @@ impl Proposal {
         next
     }
 
-    /// `change` replaces the beginning of the range by the beginning of the proposal.
-    fn typed_on(&self, change: &Change) -> Option<Self> {
-        let rest = self.change.insert.strip_prefix(change.insert.as_str())?;
+    /// `change` replaces the end of what was typed, the beginning of the range, or some of both.
+    fn retyped(&self, change: &Change) -> Option<Self> {
         let own = &self.change.range;
-        let start = own.start + change.insert.len();
-        let range = start..start + own.len() - change.range.len();
+        let typed_start = own.start - self.typed.len();
+        let kept = self.typed.get(..change.range.start - typed_start)?;
+        // What was typed after the change, and how much of the range it takes.
+        let behind = self.typed.get((change.range.end - typed_start).min(self.typed.len())..)?;
+        let taken = change.range.end.saturating_sub(own.start);
+        let whole = format!("{}{}", self.typed, self.change.insert);
+        let mut typed = format!("{kept}{}{behind}", change.insert);
+        let mut closed = 0;
+        if !whole.starts_with(&typed) {
+            let rest = whole.strip_prefix(kept).filter(|_| behind.is_empty())?;
+            closed = auto_closed(&change.insert, rest, own.len() > taken)?;
+            typed.truncate(typed.len() - closed);
+        }
+        let rest = whole.strip_prefix(&typed)?;
+        let start = typed_start + typed.len();
+        let range = start..start + closed + own.len() - taken;
         if rest.is_empty() && range.is_empty() {
             return None;
         }
-        let typed = format!("{}{}", self.typed, change.insert);
         Some(Self { version: self.version, change: Change::new(range, rest), typed })
     }
+}
 
-    /// `change` erases the end of what was typed.
-    fn erased(&self, change: &Change) -> Option<Self> {
-        let own = &self.change.range;
-        let erased = change.range.len();
-        if change.range.end != own.start || erased > self.typed.len() || !change.insert.is_empty() {
-            return None;
-        }
-        let (typed, back) = self.typed.split_at_checked(self.typed.len() - erased)?;
-        let range = change.range.start..own.end - erased;
-        let insert = format!("{back}{}", self.change.insert);
-        Some(Self { version: self.version, change: Change::new(range, insert), typed: typed.to_owned() })
-    }
+/// Bytes at the end of `insert` that an editor put behind the cursor by itself while the user typed a beginning of
+/// `rest`: what closes the bracket or quote just typed, or, before something already `enclosed`, a line of its own.
+fn auto_closed(insert: &str, rest: &str, enclosed: bool) -> Option<usize> {
+    let same = insert.chars().zip(rest.chars()).take_while(|(a, b)| a == b);
+    let (typed, added) = insert.split_at(same.map(|(c, _)| c.len_utf8()).sum());
+    let closer = match typed.chars().next_back()? {
+        '(' => ")",
+        '[' => "]",
+        '{' => "}",
+        '"' => "\"",
+        '\'' => "'",
+        '`' => "`",
+        _ => "",
+    };
+    let pair = !closer.is_empty() && added == closer && rest[typed.len()..].contains(closer);
+    let is_blank = |text: &str| text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r'));
+    let line =
+        enclosed && added.starts_with(['\n', '\r']) && typed.starts_with(['\n', '\r']) && is_blank(insert);
+    (pair || line).then_some(added.len())
 }

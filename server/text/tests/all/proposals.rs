@@ -57,6 +57,63 @@ fn within_it_only_erasing_is_survived() {
     check((5..8, "x"), &[Edit::delete(3..5)], None);
 }
 
+#[test]
+fn a_word_accepted_is_typing() {
+    check((5..5, "one two"), &[Edit::insert(5, "one"), Edit::insert(8, " two")], None);
+    check((5..5, "one two"), &[Edit::insert(5, "one ")], Some((9..9, "two")));
+    check((5..8, "one two"), &[Edit::insert(5, "one ")], Some((9..12, "two")));
+}
+
+#[test]
+fn a_completion_that_spells_it_on() {
+    let typed = Edit::insert(5, "he");
+    check(
+        (5..5, "hello()"),
+        &[typed.clone(), Edit::single(Change::new(5..7, "hello"))],
+        Some((10..10, "()")),
+    );
+    check((5..5, "hello()"), &[typed.clone(), Edit::single(Change::new(5..7, "help"))], None);
+    check((5..5, "hello(a)"), &[typed, Edit::single(Change::new(5..7, "hello()"))], Some((11..12, "a)")));
+}
+
+#[test]
+fn what_the_editor_closes_is_replaced() {
+    check((5..5, "(a, b)"), &[Edit::insert(5, "()")], Some((6..7, "a, b)")));
+    check((5..8, "(a, b)"), &[Edit::insert(5, "()")], Some((6..10, "a, b)")));
+    check((5..5, "(a, b)"), &[Edit::insert(5, "()"), Edit::insert(6, "a, ")], Some((9..10, "b)")));
+    // Typed over, the way Visual Studio Code reports it; and erased again.
+    let over = Edit::single(Change::new(7..8, ")"));
+    check((5..5, "(a) + 1"), &[Edit::insert(5, "()"), Edit::insert(6, "a"), over], Some((8..8, " + 1")));
+    check((5..5, "(a, b)"), &[Edit::insert(5, "()"), Edit::delete(5..7)], Some((5..5, "(a, b)")));
+    check((5..5, "(f(x))"), &[Edit::insert(5, "()"), Edit::insert(6, "f()")], Some((8..10, "x))")));
+    check((5..5, "\"a\""), &[Edit::insert(5, "\"\"")], Some((6..7, "a\"")));
+    check((5..5, "[0];"), &[Edit::insert(5, "[]")], Some((6..7, "0];")));
+    // Not what it proposes to close, or not what was typed.
+    check((5..5, "(a, b"), &[Edit::insert(5, "()")], None);
+    check((5..5, "(a)"), &[Edit::insert(5, "(]")], None);
+    check((5..5, "a)"), &[Edit::insert(5, ")")], None);
+    check((5..5, "(a)"), &[Edit::insert(5, "(b)")], None);
+}
+
+#[test]
+fn a_block_that_the_editor_opens() {
+    let body = "{\n    a\n}";
+    let opened = [Edit::insert(5, "{}"), Edit::insert(6, "\n    \n")];
+    check((5..5, body), &opened, Some((11..13, "a\n}")));
+    check((5..5, "\n    a"), &[Edit::insert(5, "\n    \n")], None);
+    check((5..5, body), &[Edit::insert(5, "{}"), Edit::insert(6, "\n  \n")], Some((9..11, "  a\n}")));
+    check((5..5, body), &[Edit::insert(5, "{}"), Edit::insert(6, "\n    b\n")], None);
+}
+
+/// Balanced brackets around words.
+fn balanced() -> impl Strategy<Value = String> {
+    let leaf = "[ab]{0,2}".prop_map(String::from);
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        (prop::collection::vec(inner, 0..3), prop::sample::select(vec!["()", "[]", "{}"]))
+            .prop_map(|(inner, pair)| format!("a{}{}{}b", &pair[..1], inner.concat(), &pair[1..]))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
@@ -92,5 +149,47 @@ proptest! {
             format!("{}{insert}{}", &text[..range.start], &text[range.end..])
         };
         prop_assert_eq!(later.to_string(), wanted);
+    }
+
+    /// Typing a proposal in an editor that closes brackets: at every key it is still there, and accepting it gives the
+    /// same text; with the last key it is gone.
+    #[test]
+    fn typed_in_an_editor_that_closes_brackets(
+        (insert, removed) in (balanced(), 0_usize..3),
+    ) {
+        prop_assume!(!insert.is_empty());
+        let text = "before, after";
+        let range = 7..7 + removed;
+        let wanted = format!("{}{insert}{}", &text[..range.start], &text[range.end..]);
+        let mut proposal = Proposal::new(0, Change::new(range, insert.clone()));
+        let mut now = Rope::from_str(text);
+        let (mut at, mut closers) = (7, 0);
+        for key in insert.chars() {
+            let over = closers > 0 && now.byte(at) == key as u8 && ")]}".contains(key);
+            let edit = match key {
+                '(' => Edit::insert(at, "()"),
+                '[' => Edit::insert(at, "[]"),
+                '{' => Edit::insert(at, "{}"),
+                _ if over => Edit::single(Change::new(at..at + 1, key)),
+                _ => Edit::insert(at, key),
+            };
+            if "([{".contains(key) {
+                closers += 1;
+            }
+            if over {
+                closers -= 1;
+            }
+            edit.apply(&mut now).unwrap();
+            at += 1;
+            let Some(next) = proposal.rebase(&edit) else {
+                prop_assert_eq!(now.to_string(), wanted);
+                return Ok(());
+            };
+            proposal = next;
+            let mut accepted = now.clone();
+            Edit::single(proposal.change.clone()).apply(&mut accepted).unwrap();
+            prop_assert_eq!(accepted.to_string(), wanted.clone(), "after {:?}", now.to_string());
+        }
+        prop_assert_eq!((closers, removed > 0), (0, true), "all is typed, only what it replaces is left");
     }
 }
