@@ -53,7 +53,10 @@ fn function<'a>(snapshot: &Snapshot, tree: &'a Tree, offset: usize) -> Option<No
     };
     let node = syntax::node_at(tree, code.saturating_sub(1)..code)?;
     syntax::ancestors(node)
-        .find(|node| is_function(node) && (around(node) || indent(node.start_byte()) < column))
+        .find(|node| {
+            let reaches = around(node) || node.end_byte() == offset || indent(node.start_byte()) < column;
+            is_function(node) && reaches
+        })
         .or(found)
 }
 

@@ -156,8 +156,25 @@ fn bodies_by_indentation() {
         rest,
     );
     check(Python, "def a():\n    b = ‸1\n    c\n", "def a():\n    b = «1\n    c»\n", Lines, rest);
-    check_none(Python, "def a():\n    b = 1\n\n‸\nc = 2\n");
     check_none(Python, "def a():\n    b = 1\n\n‸\n");
+    check_none(Python, "def a():\n    b = 1\n\n‸\nc = 2\n");
+    check_none(Python, "class A:\n    b = 1\n    ‸\n");
+}
+
+#[test]
+fn bodies_that_only_a_colon_opens() {
+    let rest = Reason::RestOfBody;
+    check(Python, "def a():\n    ‸\n\nb = 1\n", "def a():\n    «»\n\nb = 1\n", Body, rest);
+    check(Python, "def a():‸\n", "def a():«»\n", Body, rest);
+    check(
+        Python,
+        "class B:\n    def a(self):\n        ‸\n\n    def c(self):\n        pass\n",
+        "class B:\n    def a(self):\n        «»\n\n    def c(self):\n        pass\n",
+        Body,
+        rest,
+    );
+    check_fill(Python, "def a():‸\n", "\n    return 1\n", "def a():\n    return 1\n");
+    check_fill(Python, "def a():\n    ‸\n", "return 1\n", "def a():\n    return 1\n");
 }
 
 #[test]

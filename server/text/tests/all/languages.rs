@@ -63,3 +63,21 @@ fn every_grammar_parses_its_language() {
         assert_ne!(lacuna_text::syntax::error_count(broken.tree().unwrap()), 0, "{language}");
     }
 }
+
+#[test]
+fn ids_that_editors_send() {
+    let ids = [
+        ("javascriptreact", Language::JavaScript),
+        ("javascript.jsx", Language::JavaScript),
+        ("typescript.tsx", Language::Tsx),
+        ("cuda-cpp", Language::Cpp),
+        ("jsonc", Language::Json),
+        ("C++", Language::Cpp),
+        ("zsh", Language::Bash),
+        ("haskell", Language::PlainText),
+        ("", Language::PlainText),
+    ];
+    for (id, expected) in ids {
+        assert_eq!(Language::from_id(id), expected, "{id}");
+    }
+}
