@@ -63,6 +63,7 @@ pub struct Documents {
     closed: VecDeque<(lsp::Uri, Snapshot)>,
     encoding: Encoding,
     openings: u64,
+    switches: u64,
 }
 
 impl Documents {
@@ -176,10 +177,17 @@ impl Documents {
         open.chain(self.closed.iter().cloned()).filter(|(name, _)| name != uri).take(most).collect()
     }
 
+    /// How often the work went from one document to another.
+    #[must_use]
+    pub const fn switches(&self) -> u64 {
+        self.switches
+    }
+
     fn touch(&mut self, uri: &lsp::Uri) {
         if self.recent.front() == Some(uri) {
             return;
         }
+        self.switches += 1;
         self.recent.retain(|other| other != uri);
         self.recent.push_front(uri.clone());
     }

@@ -96,7 +96,7 @@ pub async fn fill(
     let budgets = Budgets {
         prefix_tokens: settings.prefix_tokens,
         suffix_tokens: settings.suffix_tokens,
-        context: shared.contexts.of(shared, wish.view, wish.region.range.start, settings.context_tokens),
+        context: shared.contexts.of(shared, settings, (wish.view, wish.region.range.start), &model),
     };
     let sampling = Sampling { preset: wish.preset, candidates: Some(wish.candidates), ..Sampling::default() };
     let mut planned = Planned::new(wish.snapshot, &wish.region, &sampling, &model, &budgets)?;
