@@ -62,9 +62,7 @@ impl ActionKind {
     pub fn region(self, snapshot: &Snapshot, range: std::ops::Range<usize>) -> Option<Region> {
         let selected = || Region::of_range(snapshot, range.clone()).ok();
         match self {
-            Self::Fill if range.is_empty() => {
-                Region::at(snapshot, range.start).ok().filter(|region| is_marker(region))
-            }
+            Self::Fill if range.is_empty() => Region::at(snapshot, range.start).ok().filter(is_marker),
             Self::Fill => selected(),
             Self::Refine => selected().filter(|region| !region.text(snapshot).trim().is_empty()),
             Self::Repair => Region::repair(snapshot, range),

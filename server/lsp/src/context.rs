@@ -39,9 +39,11 @@ struct Kept {
 }
 
 impl Contexts {
-    /// Forgets a document.
-    pub fn forget(&self, uri: &Uri) {
-        self.lock().kept.remove(uri);
+    /// Forgets a document that was closed.
+    pub fn forget(&self, shared: &Shared, uri: &Uri) {
+        let mut state = self.lock();
+        state.kept.remove(uri);
+        state.index.forget(&name(shared, uri));
     }
 
     /// The context for a hole at `offset`: what the model can read beyond the budget of the file itself, at most what

@@ -136,6 +136,13 @@ impl Documents {
         self.open.get_mut(uri).map(|open| &mut open.turns)
     }
 
+    /// Ends the turn of every request that is under way: its work is not wanted any more.
+    pub fn end_turns(&mut self) {
+        for open in self.open.values_mut() {
+            open.turns = Turns::default();
+        }
+    }
+
     /// What stands on offer, if the document is still as `view` saw it.
     #[must_use]
     pub fn standing(&self, view: &View) -> Option<&Standing> {

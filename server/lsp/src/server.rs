@@ -177,6 +177,7 @@ impl Shared {
         (self.on_log)(&after);
         if before.enabled != after.enabled {
             self.status.set_disabled(!after.enabled);
+            self.documents().end_turns();
         }
         if needs_engine_restart(&before, &after) {
             self.worker.restart(after.engine.clone());

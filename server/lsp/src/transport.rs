@@ -87,7 +87,7 @@ impl Transport {
     pub fn run(mut self, input: impl BufRead) {
         let mut frames = Frames::new(input);
         loop {
-            match frames.next() {
+            match frames.read() {
                 Ok(Some(Frame::Body(body))) => {
                     if self.message(&body).is_break() {
                         return;

@@ -17,6 +17,6 @@ impl Notice for DidClose {
         if !shared.documents().close(&params.text_document.uri) {
             tracing::warn!("closing a document that is not open was ignored");
         }
-        shared.contexts.forget(&params.text_document.uri);
+        shared.contexts.forget(shared, &params.text_document.uri);
     }
 }

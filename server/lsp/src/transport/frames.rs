@@ -64,7 +64,7 @@ impl<R: BufRead> Frames<R> {
     ///
     /// # Errors
     /// As the stream.
-    pub fn next(&mut self) -> io::Result<Option<Frame>> {
+    pub fn read(&mut self) -> io::Result<Option<Frame>> {
         let length = match self.head()? {
             Head::End => return Ok(None),
             Head::Bad(fault) => {
@@ -179,7 +179,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Vec<Result<String, Fault>> {
         let mut frames = Frames::new(bytes);
         let mut out = Vec::new();
-        while let Some(frame) = frames.next().unwrap() {
+        while let Some(frame) = frames.read().unwrap() {
             out.push(match frame {
                 Frame::Body(body) => Ok(String::from_utf8_lossy(&body).into_owned()),
                 Frame::Fault(fault) => Err(fault),
