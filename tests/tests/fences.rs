@@ -23,6 +23,7 @@ const EDGES: &[(&str, &str)] = &[
     ("lacuna-benches", "lacuna-engine"),
     ("lacuna-benches", "lacuna-diffusion"),
     ("lacuna-benches", "lacuna-kernels"),
+    ("lacuna-benches", "lacuna-tests"),
 ];
 
 /// Outside crates that only some of ours may name directly: (name prefix, who may).

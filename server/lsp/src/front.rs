@@ -17,7 +17,7 @@ use std::time::Instant;
 use tower::Service;
 use tower_lsp::ExitedError;
 use tower_lsp::gen_lsp_types::Uri;
-use tower_lsp::jsonrpc::{Error, Request, Response};
+use tower_lsp::jsonrpc::{Error, ErrorCode, Request, Response};
 
 /// What the front saw when a request came.
 #[derive(Debug)]
@@ -87,6 +87,20 @@ fn document_of(params: &Value) -> Option<Uri> {
     uri?.as_str().map(Uri::from)
 }
 
+/// The answer to requests that the inner service would answer wrongly or, `$/` ones, never.
+fn refusal(shared: &Shared, request: &Request) -> Option<Response> {
+    let id = request.id()?.clone();
+    let error = match request.method() {
+        "initialize" | "shutdown" => return None,
+        // ServerNotInitialized: no request is served before, not even to say that there is none of that name.
+        _ if !shared.is_initialized() => Error::new(ErrorCode::ServerError(-32002)),
+        _ if shared.is_shut_down() => Error::invalid_request(),
+        method if method.starts_with("$/") => Error::method_not_found(),
+        _ => return None,
+    };
+    Some(Response::from_error(id, error))
+}
+
 /// A notice as an entry of the table.
 pub(crate) fn apply<N: Notice>(shared: &Arc<Shared>, params: Value) -> Result<(), serde_json::Error> {
     N::apply(shared, serde_json::from_value(params)?);
@@ -103,6 +117,9 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(refusal) = refusal(&self.shared, &request) {
+            return future::ok(Some(refusal)).boxed();
+        }
         if !self.shared.is_serving() {
             return self.inner.call(request);
         }

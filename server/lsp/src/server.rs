@@ -111,6 +111,12 @@ impl Shared {
         self.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// After `initialize`.
+    #[must_use]
+    pub fn is_initialized(&self) -> bool {
+        self.phase.load(Ordering::Acquire) >= SERVING
+    }
+
     /// Between `initialize` and `shutdown`.
     #[must_use]
     pub fn is_serving(&self) -> bool {

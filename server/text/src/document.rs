@@ -2,14 +2,16 @@
 
 use crate::edit::{Bias, Change, Edit, EditError};
 use crate::language::Language;
+use crate::lazy_tree::LazyTree;
 use crate::position::{self, Encoding, Position};
 use crate::syntax::{self, Source};
 use ropey::Rope;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 use thiserror::Error;
-use tree_sitter::{Parser, Tree};
+use tree_sitter::Tree;
 
 const BOM: &str = "\u{feff}";
 
@@ -83,7 +85,6 @@ pub enum TreeState {
 /// An open document; the only thing that changes.
 pub struct Document {
     current: Snapshot,
-    parser: Option<Parser>,
 }
 
 /// A document at one moment: cheap to clone, safe to send to another thread, never changing.
@@ -91,7 +92,7 @@ pub struct Document {
 pub struct Snapshot {
     text: Rope,
     language: Language,
-    tree: Option<Tree>,
+    tree: Arc<LazyTree>,
     version: u64,
     bom: bool,
     line_ending: LineEnding,
@@ -107,10 +108,8 @@ impl Document {
         let text = Rope::from_str(text);
         let line_ending = LineEnding::detect(&text);
         let lone_cr = has_lone_cr(&text, 0, text.len_bytes());
-        let current = Snapshot { text, language, tree: None, version: 0, bom, line_ending, lone_cr };
-        let mut document = Self { current, parser: syntax::parser(language) };
-        document.current.reparse(document.parser.as_mut(), 0);
-        document
+        let tree = Arc::default();
+        Self { current: Snapshot { text, language, tree, version: 0, bom, line_ending, lone_cr } }
     }
 
     /// A document from the bytes of a file.
@@ -127,20 +126,18 @@ impl Document {
         }
     }
 
-    /// Applies an edit and reparses what it touched; the version goes up by one.
+    /// Applies an edit; the version goes up by one. What it touched is parsed when somebody looks at the tree.
     ///
     /// # Errors
     /// An edit that does not fit the text changes nothing.
     pub fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
-        self.current.advance(edit, self.parser.as_mut())
+        self.current.advance(edit)
     }
 
-    /// Changes the language and parses anew.
+    /// Changes the language.
     pub fn set_language(&mut self, language: Language) {
         self.current.language = language;
-        self.current.tree = None;
-        self.parser = syntax::parser(language);
-        self.current.reparse(self.parser.as_mut(), 0);
+        self.current.tree = Arc::default();
     }
 
     /// The document at this moment.
@@ -165,38 +162,27 @@ impl std::ops::Deref for Document {
 }
 
 impl Snapshot {
-    /// The document as it would be after `edit`, parsed and one version on; the document itself stays as it is.
+    /// The document as it would be after `edit`, one version on; the document itself stays as it is.
     ///
     /// # Errors
     /// An edit that does not fit the text.
     pub fn edited(&self, edit: &Edit) -> Result<Self, EditError> {
         let mut next = self.clone();
-        next.advance(edit, syntax::parser(self.language).as_mut())?;
+        next.advance(edit)?;
         Ok(next)
     }
 
-    /// Applies an edit and reparses what it touched; an edit that does not fit changes nothing.
-    fn advance(&mut self, edit: &Edit, parser: Option<&mut Parser>) -> Result<(), EditError> {
+    /// Applies an edit; one that does not fit changes nothing.
+    fn advance(&mut self, edit: &Edit) -> Result<(), EditError> {
         let before = self.text.clone();
         edit.apply(&mut self.text)?;
         self.version += 1;
         let lone_cr_before = self.lone_cr;
         self.lone_cr |= edit_leaves_lone_cr(&self.text, edit);
-        if let Some(tree) = &mut self.tree {
-            syntax::edit_tree(tree, &Source { text: &before, lone_cr: lone_cr_before }, edit);
-        }
         let end = edit.changes().last().map_or(0, |change| change.range.end);
-        self.reparse(parser, edit.map_offset(end, Bias::Right));
+        let before = Source { text: &before, lone_cr: lone_cr_before };
+        self.tree = Arc::new(self.tree.after(edit, &before, edit.map_offset(end, Bias::Right)));
         Ok(())
-    }
-
-    /// Brings the tree up to date with the text; in a large text, around `focus`.
-    fn reparse(&mut self, parser: Option<&mut Parser>, focus: usize) {
-        let Self { text, tree, lone_cr, .. } = self;
-        *tree = parser.and_then(|parser| {
-            let old = tree.take();
-            syntax::parse_near(parser, &Source { text, lone_cr: *lone_cr }, old.as_ref(), &(focus..focus))
-        });
     }
 
     /// The text, without a byte order mark.
@@ -212,15 +198,17 @@ impl Snapshot {
     }
 
     /// The syntax tree, where there is one; that of a window only in a large text, see [`Snapshot::tree_near`].
+    ///
+    /// The first look after an edit parses, for every snapshot of this version at once.
     #[must_use]
-    pub const fn tree(&self) -> Option<&Tree> {
-        self.tree.as_ref()
+    pub fn tree(&self) -> Option<&Tree> {
+        self.tree.get(self.language, &self.source())
     }
 
     /// Whether there is a tree, and of how much.
     #[must_use]
     pub fn tree_state(&self) -> TreeState {
-        match &self.tree {
+        match self.tree() {
             None => TreeState::NoGrammar,
             Some(_) if self.len() > syntax::WHOLE_BYTES_MAX => TreeState::Window,
             Some(_) => TreeState::Whole,
@@ -230,7 +218,7 @@ impl Snapshot {
     /// A tree that knows the surroundings of `range`: the document's, or in a large text one parsed for the occasion.
     #[must_use]
     pub fn tree_near(&self, range: &Range<usize>) -> Option<Cow<'_, Tree>> {
-        let tree = self.tree.as_ref()?;
+        let tree = self.tree()?;
         if syntax::covers(tree, &self.text, range) {
             return Some(Cow::Borrowed(tree));
         }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod document;
 pub mod edit;
 pub mod language;
+mod lazy_tree;
 pub mod plan;
 pub mod position;
 pub mod rebase;
