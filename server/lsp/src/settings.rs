@@ -204,10 +204,10 @@ pub enum LogLevel {
     Off,
     /// What failed.
     Error,
-    /// What a user should know as well.
+    /// What a user should know as well. The default: some editors keep every line of a server's standard error.
+    #[default]
     Warn,
     /// Starts, stops and changes of settings as well.
-    #[default]
     Info,
     /// Each request as well.
     Debug,

@@ -11,6 +11,7 @@ use frames::{Frame, Frames};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufWriter, Write};
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,12 +111,12 @@ impl Transport {
         }
     }
 
-    fn message(&mut self, body: &[u8]) -> std::ops::ControlFlow<()> {
+    fn message(&mut self, body: &[u8]) -> ControlFlow<()> {
         let value: Value = match serde_json::from_slice(body) {
             Ok(value) => value,
             Err(error) => {
                 self.refuse(Id::Null, ErrorCode::ParseError, format!("the message is not JSON: {error}"));
-                return std::ops::ControlFlow::Continue(());
+                return ControlFlow::Continue(());
             }
         };
         let id = value.get("id").and_then(|id| serde_json::from_value::<Id>(id.clone()).ok());
@@ -126,20 +127,22 @@ impl Transport {
             if let Ok(response) = serde_json::from_value(value) {
                 let _ = self.answers.send(response);
             }
-            return std::ops::ControlFlow::Continue(());
+            return ControlFlow::Continue(());
         }
         match serde_json::from_value::<Request>(value) {
             Ok(request) if !request.method().is_empty() => self.call(request),
             _ => {
                 let why = "the message is no JSON-RPC request, notification or response".to_owned();
                 self.refuse(id.unwrap_or(Id::Null), ErrorCode::InvalidRequest, why);
-                std::ops::ControlFlow::Continue(())
+                ControlFlow::Continue(())
             }
         }
     }
 
-    fn call(&mut self, request: Request) -> std::ops::ControlFlow<()> {
+    fn call(&mut self, request: Request) -> ControlFlow<()> {
         let exits = request.method() == "exit";
+        // Short, and the last word of clients that then close the stream without waiting for the answer.
+        let at_once = exits || request.method() == "shutdown";
         let id = request.id().cloned();
         // What the front does in order of arrival happens in `call`; a defect there must not end the server either.
         let panics = Arc::clone(&self.panics);
@@ -150,7 +153,7 @@ impl Transport {
                 if let Some(id) = id {
                     self.refuse(id, ErrorCode::InternalError, PANICKED.to_owned());
                 }
-                return std::ops::ControlFlow::Continue(());
+                return ControlFlow::Continue(());
             }
         };
         let outgoing = self.outgoing.clone();
@@ -168,12 +171,12 @@ impl Transport {
                 send(&outgoing, &answer).await;
             }
         };
-        if exits {
+        if at_once {
             self.runtime.block_on(task);
-            return std::ops::ControlFlow::Break(());
+        } else {
+            self.runtime.spawn(task);
         }
-        self.runtime.spawn(task);
-        std::ops::ControlFlow::Continue(())
+        if exits { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn refuse(&self, id: Id, code: ErrorCode, message: String) {

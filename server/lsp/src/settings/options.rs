@@ -34,8 +34,7 @@ pub struct Options {
     /// Quality against time for what you ask for: an invoked completion, a code action or a command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoked_preset: Option<PresetOption>,
-    /// How many proposals you can cycle through when you ask for them; while typing there is one (in Neovim, which never
-    /// asks, as many).
+    /// How many proposals you can cycle through when you ask for them; while typing there is one, or in Neovim as many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<Whole<1, 64>>,
     /// Milliseconds without a keystroke before a proposal is computed, on top of what the editor itself waits.
@@ -44,8 +43,7 @@ pub struct Options {
     /// Whether proposals also appear in the completion menu.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion: Option<Completion>,
-    /// Most tokens of similar code from other open documents that the model reads, as far as its prompt has room beyond
-    /// `prefixTokens`; 0 for none.
+    /// Most tokens of code from other open documents, where the prompt has room beyond `prefixTokens`; 0 for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<Whole<0, 32768>>,
     /// Most tokens before the hole that the model reads; fewer is faster.
