@@ -4,8 +4,10 @@
 pub mod client;
 pub mod engine;
 pub mod meta_model;
+pub mod neovim;
 pub mod rng;
 pub mod servers;
+pub mod tee;
 pub mod wire;
 
 use std::path::{Path, PathBuf};

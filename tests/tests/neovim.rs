@@ -1,0 +1,78 @@
+//! The language server in a real Neovim, configured as its manual says; the cases are in `tests/neovim/cases.lua`.
+
+use lacuna_tests::lacuna_binary;
+use lacuna_tests::neovim::{neovim, run_case};
+
+/// Runs a case with the shipped server and model.
+fn check(case: &str) {
+    check_with_code(case, 0);
+}
+
+fn check_with_code(case: &str, code: i32) {
+    if neovim().is_none() {
+        return;
+    }
+    let lacuna = lacuna_binary().to_string_lossy();
+    run_case(case, env!("CARGO_BIN_EXE_lacuna-tee"), &[&lacuna, "lsp"], code);
+}
+
+#[test]
+fn ghost_text_appears_in_a_rust_file() {
+    check("ghost_text_in_rust");
+}
+
+#[test]
+fn ghost_text_appears_in_a_python_file() {
+    check("ghost_text_in_python");
+}
+
+#[test]
+fn accepting_ghost_text_leaves_what_was_shown() {
+    check("accept");
+}
+
+#[test]
+fn proposals_can_be_cycled_through() {
+    check("cycle");
+}
+
+#[test]
+fn ghost_text_survives_typing_through_it() {
+    check("typing_through");
+}
+
+#[test]
+fn typing_something_else_asks_the_model_again() {
+    check("departing");
+}
+
+#[test]
+fn a_code_action_fills_a_marker_and_shows_its_progress() {
+    check("code_action_fills_a_marker");
+}
+
+#[test]
+fn the_menu_of_code_actions_fills_a_marker() {
+    check("the_menu_of_code_actions");
+}
+
+#[test]
+fn a_selection_is_refined() {
+    check("refine");
+}
+
+#[test]
+fn the_state_of_the_server_is_told() {
+    check("status");
+}
+
+#[test]
+fn switched_off_nothing_is_inferred() {
+    check("toggle");
+}
+
+/// LSP 3.18, `exit`: 1 for a server that nobody asked to shut down.
+#[test]
+fn the_server_ends_with_an_editor_that_is_killed() {
+    check_with_code("killed", 1);
+}
