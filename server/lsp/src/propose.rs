@@ -57,20 +57,29 @@ pub async fn propose(shared: &Arc<Shared>, intake: Intake, question: Question) -
     answered.map(|(caret, changes)| Some(Proposed { view, caret, changes }))
 }
 
-/// The settings of a document that may be worked in.
+/// The settings of a document that may be worked in; of another one the status says why not.
 pub fn settings_for(shared: &Shared, view: &View) -> Option<Arc<Settings>> {
     let (settings, path) = shared.settings_of(&view.uri);
-    if !settings.allows(&view.language_id, path.as_deref()) {
-        return None;
-    }
+    let refusal = refusal(&settings, view, path.as_deref());
+    let name = view.uri.0.rsplit('/').next().unwrap_or_default();
+    shared.status.note(refusal.as_ref().map(|why| format!("no proposals in {name}: {why}")));
+    refusal.is_none().then_some(settings)
+}
+
+fn refusal(settings: &Settings, view: &View, path: Option<&str>) -> Option<String> {
     let bytes = view.snapshot.len();
-    let too_large = bytes > INFERENCE_BYTES_MAX;
-    shared.status.note(too_large.then(|| {
-        let name = view.uri.0.rsplit('/').next().unwrap_or_default();
+    if !settings.enabled {
+        Some("the setting `enabled` is off here".to_owned())
+    } else if !settings.allows_language(&view.language_id) {
+        Some(format!("the setting `languages` is off for `{}`", view.language_id))
+    } else if !settings.allows(&view.language_id, path) {
+        Some("the setting `files` leaves it out".to_owned())
+    } else if bytes > INFERENCE_BYTES_MAX {
         let (is, most) = (bytes >> 20, INFERENCE_BYTES_MAX >> 20);
-        format!("no proposals in {name}: it has {is} MB, and only documents up to {most} MB are planned on")
-    }));
-    (!too_large).then_some(settings)
+        Some(format!("it has {is} MB, and only documents up to {most} MB are planned on"))
+    } else {
+        None
+    }
 }
 
 /// The caret as the question means it: with the menu's entry taken, where there is one.

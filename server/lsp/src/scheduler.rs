@@ -79,6 +79,10 @@ impl Scheduler {
     /// Queues a job. One of the same document and lane that still waits is dropped.
     pub fn push(&self, job: Job) {
         let mut state = self.lock();
+        // Handlers plan side by side: an older request may come here after the one that superseded it.
+        if job.cancel.is_cancelled() {
+            return;
+        }
         // Actions are several things a person asked for; each is done.
         if !job.waits_behind_typing() {
             state.waiting.retain(|other| other.key != job.key);
@@ -190,6 +194,23 @@ mod tests {
         assert_eq!(next(&scheduler), "kept");
         scheduler.stop();
         assert_eq!(next(&scheduler), "stop");
+    }
+
+    #[test]
+    fn an_older_job_that_comes_late_does_not_take_the_place() {
+        let scheduler = Scheduler::default();
+        let job = |prefix: &str, cancel: CancelToken| {
+            let (reply, answer) = oneshot::channel();
+            let request = InfillRequest::new(prefix, "", HoleKind::Line);
+            let key = (Uri::from("a"), Lane::Inline);
+            (Job { key, request, cancel, on_frame: None, reply, queued: Instant::now() }, answer)
+        };
+        let older = CancelToken::new();
+        let newer = older.supersede();
+        let ((newer, _kept), (older, _gone)) = (job("newer", newer), job("older", older));
+        scheduler.push(newer);
+        scheduler.push(older);
+        assert_eq!(next(&scheduler), "newer");
     }
 
     #[test]

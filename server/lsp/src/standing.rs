@@ -40,9 +40,16 @@ impl Standing {
         Self { proposals, nothing_at, invoked }
     }
 
-    /// The same after an edit; `None` when nothing of it holds any more.
+    /// The same after an edit; `None` when nothing of it holds any more, or one of it was taken whole: what to offer
+    /// behind that is a new question, not what is left of a longer alternative.
     #[must_use]
     pub fn rebase(&self, edit: &Edit) -> Option<Self> {
+        let takes = |proposal: &Proposal| {
+            edit.changes().iter().any(|done| *done == proposal.change || *done == with_typed(proposal))
+        };
+        if self.proposals.iter().any(takes) {
+            return None;
+        }
         let proposals: Vec<Proposal> =
             self.proposals.iter().filter_map(|proposal| proposal.rebase(edit)).collect();
         (!proposals.is_empty()).then_some(Self { proposals, nothing_at: None, invoked: self.invoked })
@@ -137,6 +144,16 @@ mod tests {
         assert_eq!(typed(&["x"], 5), None);
         assert_eq!(typed(&["l"], 4), None, "the caret went elsewhere");
         assert_eq!(typed(&["len() + 1"], 13), None, "nothing is left of it");
+    }
+
+    #[test]
+    fn one_that_is_taken_ends_its_alternatives() {
+        let changes = [insert(4, "len()"), insert(4, "len() + 1")];
+        assert_eq!(after("self", &changes, &[Edit::insert(4, "len()")], 9), None);
+        assert_eq!(after("self", &changes, &[Edit::insert(4, "le"), Edit::insert(6, "n()")], 9), None);
+        let replaced = Edit::single(Change::new(4..6, "len()"));
+        assert_eq!(after("self", &changes, &[Edit::insert(4, "le"), replaced], 9), None);
+        assert!(after("self", &changes, &[Edit::insert(4, "len(")], 8).is_some());
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub struct Transport {
     front: Front,
     outgoing: Outgoing,
     runtime: Handle,
-    /// Answers to requests that the server made.
+    /// Answers to requests that the server made. As many as it made: it waits for each before the next of its kind.
     answers: mpsc::UnboundedSender<Response>,
     panics: Arc<AtomicU64>,
 }

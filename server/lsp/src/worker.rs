@@ -108,8 +108,10 @@ impl Worker {
             Ok(Ok(engine)) => {
                 let model = Model::of(&*engine);
                 tracing::info!(ms = start.elapsed().as_millis(), model = ?model.info, "engine loaded");
-                self.status.ready(&model.info);
+                let info = model.info.clone();
+                // First the model: who is told *ready* may ask at once.
                 self.set_model(Some(model));
+                self.status.ready(&info);
                 Some(engine)
             }
             Ok(Err(error)) => {
