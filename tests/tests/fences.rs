@@ -32,6 +32,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("tokenizers", &["lacuna-diffusion"]),
     ("tree-sitter", &["lacuna-text"]),
     ("ropey", &["lacuna-text"]),
+    ("tokio", &["lacuna-lsp"]),
     ("tower-lsp", &["lacuna-lsp"]),
     ("lsp-types", &["lacuna-lsp"]),
     ("gen-lsp-types", &["lacuna-lsp"]),
@@ -44,6 +45,7 @@ const NEVER_BELOW: &[(&str, &[&str])] = &[
     ("lacuna-engine", &["candle-core", "tokenizers", "tokio", "tower-lsp-server", "ropey", "tree-sitter"]),
     ("lacuna-kernels", &["tokenizers", "tokio", "ropey", "tree-sitter"]),
     ("lacuna-diffusion", &["tokio", "ropey", "tree-sitter", "tower-lsp-server"]),
+    ("lacuna-lsp", &["candle-core", "tokenizers", "safetensors", "rayon"]),
 ];
 
 struct Graph {
