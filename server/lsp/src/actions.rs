@@ -17,6 +17,9 @@ use tokio::sync::mpsc;
 use tower_lsp::gen_lsp_types::{Range, Uri};
 use tower_lsp::jsonrpc::{Error, Result};
 
+/// Steps that wait to be reported.
+const STEPS_MAX: usize = 16;
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,8 +65,16 @@ impl ActionKind {
     pub fn region(self, snapshot: &Snapshot, range: std::ops::Range<usize>) -> Option<Region> {
         let selected = || Region::of_range(snapshot, range.clone()).ok();
         match self {
-            Self::Fill if range.is_empty() => Region::at(snapshot, range.start).ok().filter(is_marker),
-            Self::Fill => selected(),
+            Self::Fill => {
+                let marker = Region::at(snapshot, range.start).ok().filter(is_marker);
+                let caret = is_caret(snapshot, &range);
+                match marker {
+                    Some(marker) if caret || is_within(&range, &marker.range) => Some(marker),
+                    _ if caret => None,
+                    _ => selected(),
+                }
+            }
+            Self::Refine if is_caret(snapshot, &range) => None,
             Self::Refine => selected().filter(|region| !region.text(snapshot).trim().is_empty()),
             Self::Repair => Region::repair(snapshot, range),
             Self::Body => Region::body(snapshot, range.start),
@@ -75,6 +86,15 @@ impl ActionKind {
 #[must_use]
 pub const fn is_marker(region: &Region) -> bool {
     matches!(region.reason, lacuna_text::Reason::Marker(_))
+}
+
+/// Whether a selection is but a caret: in some editors (Helix, Kakoune) it covers the character it is on.
+fn is_caret(snapshot: &Snapshot, range: &std::ops::Range<usize>) -> bool {
+    snapshot.text().byte_slice(range.clone()).len_chars() <= 1
+}
+
+const fn is_within(inner: &std::ops::Range<usize>, outer: &std::ops::Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// What a code action carries until it is resolved, and what the commands take.
@@ -135,22 +155,16 @@ pub async fn perform(shared: &Arc<Shared>, action: &Action, view: Option<View>, 
         strength: (action.kind == ActionKind::Refine).then_some(strength),
         arrived,
     };
-    let watched = Watched::begin(shared, action.kind.title(), turn.cancel.clone()).await;
-    let (steps, reports) = mpsc::channel(16);
+    let watched = Watched::begin(shared, action.kind.title(), turn.cancel.clone());
+    let (steps, reports) = mpsc::channel(STEPS_MAX);
     // Steps come faster than a client draws; those it has no time for are not worth waiting for.
     let on_step = Box::new(move |step| {
         let _ = steps.try_send(step);
     });
     let work = fill(shared, &settings, wish, &turn.cancel, Some(on_step));
     let (filled, ()) = tokio::join!(work, report(&watched, reports));
-    let filled = match filled {
-        Ok(filled) => filled,
-        Err(error) => {
-            watched.end(&error.to_string()).await;
-            return Err(error.into());
-        }
-    };
-    watched.end("done").await;
+    drop(watched);
+    let filled = filled?;
     if !shared.documents().is_current(&view) {
         return Err(moved_on());
     }
@@ -170,7 +184,7 @@ pub async fn perform(shared: &Arc<Shared>, action: &Action, view: Option<View>, 
 async fn report(watched: &Watched<'_>, mut steps: mpsc::Receiver<Step>) {
     while let Some(Step { step, steps_max }) = steps.recv().await {
         let percentage = u32::try_from(100 * step / steps_max.max(1)).unwrap_or(100).min(100);
-        watched.report(format!("step {step} of at most {steps_max}"), percentage).await;
+        watched.report(format!("step {step} of at most {steps_max}"), percentage);
     }
 }
 
@@ -183,4 +197,46 @@ fn mends(snapshot: &Snapshot, region: &Region, spliced: &Spliced) -> bool {
 
 fn moved_on() -> Error {
     crate::api::stale("the document has changed since this was offered; ask again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lacuna_text::{Document, Language};
+
+    /// What `kind` would change where `[` and `]` mark a selection.
+    fn region(kind: ActionKind, marked: &str) -> Option<String> {
+        let start = marked.find('[').unwrap();
+        let end = marked.find(']').unwrap() - 1;
+        let text = marked.replacen('[', "", 1).replacen(']', "", 1);
+        let document = Document::new(&text, Language::Rust);
+        kind.region(&document, start..end).map(|region| region.text(&document))
+    }
+
+    #[test]
+    fn a_caret_means_the_marker_it_is_on() {
+        let fill = |marked| region(ActionKind::Fill, marked);
+        assert_eq!(fill("fn f() { []todo!() }").as_deref(), Some("todo!()"));
+        assert_eq!(fill("fn f() { to[]do!() }").as_deref(), Some("todo!()"));
+        assert_eq!(
+            fill("fn f() { [t]odo!() }").as_deref(),
+            Some("todo!()"),
+            "a caret that is one character wide"
+        );
+        assert_eq!(fill("fn f() { [tod]o!() }").as_deref(), Some("todo!()"));
+        assert_eq!(fill("fn f() { g([‹]›) }").as_deref(), Some("‹›"));
+        assert_eq!(fill("fn f() {[]}").as_deref(), Some(""));
+        assert_eq!(fill("fn f() { let a = []1; }"), None);
+        assert_eq!(fill("fn f() { let a = [1]; }"), None);
+        assert_eq!(fill("fn f() { let a = [1 + 2]; }").as_deref(), Some("1 + 2"));
+        assert_eq!(fill("fn f() { [let a = 1; todo!()] }").as_deref(), Some("let a = 1; todo!()"));
+    }
+
+    #[test]
+    fn only_a_selection_with_code_is_refined() {
+        let refine = |marked| region(ActionKind::Refine, marked);
+        assert_eq!(refine("fn f() { [let a = 1;] }").as_deref(), Some("let a = 1;"));
+        assert_eq!(refine("fn f() { [  ] }"), None);
+        assert_eq!(refine("fn f() { l[e]t a = 1; }"), None);
+    }
 }

@@ -1,12 +1,18 @@
 //! Work a person watches: begun, reported and ended through `$/progress`, and cancelled from the client's UI.
+//!
+//! Nothing here waits for the client: some (Helix) answer no request of ours while they wait for the answer to theirs.
 
 use crate::server::Shared;
 use lacuna_engine::CancelToken;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::mpsc;
+use tower_lsp::Client;
 use tower_lsp::gen_lsp_types::ProgressToken;
-use tower_lsp::{Bounded, Cancellable, OngoingProgress};
+
+/// Reports that wait to be sent; with more, some are left out.
+const REPORTS_MAX: usize = 16;
 
 /// What is under way, by token.
 #[derive(Debug, Default)]
@@ -15,12 +21,18 @@ pub struct Progress {
     count: AtomicU64,
 }
 
-/// One piece of work; its entry goes when it is dropped.
+/// How far a piece of work is.
+struct Report {
+    message: String,
+    percentage: u32,
+}
+
+/// One piece of work; it ends for the client when this is dropped.
 pub struct Watched<'a> {
-    shared: &'a Shared,
+    progress: &'a Progress,
     token: String,
     /// `None` where the client shows no progress.
-    shown: Option<OngoingProgress<Bounded, Cancellable>>,
+    reports: Option<mpsc::Sender<Report>>,
 }
 
 impl Progress {
@@ -36,46 +48,45 @@ impl Progress {
 
 impl<'a> Watched<'a> {
     /// Begins a piece of work that `cancel` ends.
-    pub async fn begin(shared: &'a Shared, title: &str, cancel: CancelToken) -> Self {
-        let number = shared.progress.count.fetch_add(1, Ordering::Relaxed);
-        let token = format!("lacuna/{number}");
-        let mut watched = Self { shared, token: token.clone(), shown: None };
+    #[must_use]
+    pub fn begin(shared: &'a Shared, title: &'static str, cancel: CancelToken) -> Self {
+        let progress = &shared.progress;
+        let token = format!("lacuna/{}", progress.count.fetch_add(1, Ordering::Relaxed));
         if !shared.client_abilities().progress {
-            return watched;
+            return Self { progress, token, reports: None };
         }
-        let progress_token = ProgressToken::String(token.clone());
-        if shared.client.create_work_done_progress(progress_token.clone()).await.is_err() {
-            return watched;
-        }
-        shared.progress.running.lock().unwrap_or_else(PoisonError::into_inner).insert(token, cancel);
-        let progress = shared.client.progress(progress_token, title).with_percentage(0).with_cancel_button();
-        watched.shown = Some(progress.begin().await);
-        watched
+        progress.running.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), cancel);
+        let (reports, told) = mpsc::channel(REPORTS_MAX);
+        tokio::spawn(tell(shared.client.clone(), ProgressToken::String(token.clone()), title, told));
+        Self { progress, token, reports: Some(reports) }
     }
 
     /// Says how far it is.
-    pub async fn report(&self, message: String, percentage: u32) {
-        if let Some(shown) = &self.shown {
-            shown.report_with_message(message, percentage, None).await;
-        }
-    }
-
-    /// Ends it.
-    pub async fn end(mut self, message: &str) {
-        if let Some(shown) = self.shown.take() {
-            shown.finish_with_message(message).await;
+    pub fn report(&self, message: String, percentage: u32) {
+        if let Some(reports) = &self.reports {
+            let _ = reports.try_send(Report { message, percentage });
         }
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        self.shared.progress.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.token);
-        // Whoever waited has gone; the client must not show the work for ever.
-        if let Some(shown) = self.shown.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(shown.finish());
-        }
+        self.progress.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.token);
     }
+}
+
+/// Tells the client, from the word that it takes the token to the end of the reports.
+async fn tell(client: Client, token: ProgressToken, title: &str, mut reports: mpsc::Receiver<Report>) {
+    if client.create_work_done_progress(token.clone()).await.is_err() {
+        return;
+    }
+    // What was over before the client answered needs no telling.
+    if reports.is_closed() {
+        return;
+    }
+    let shown = client.progress(token, title).with_percentage(0).with_cancel_button().begin().await;
+    while let Some(Report { message, percentage }) = reports.recv().await {
+        shown.report_with_message(message, percentage, None).await;
+    }
+    shown.finish().await;
 }
