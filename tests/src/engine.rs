@@ -31,8 +31,12 @@ impl TimedEngine {
     ///
     /// # Errors
     /// The load failure of the script.
+    ///
+    /// # Panics
+    /// When the script says so.
     pub fn load(script: &Script) -> Result<Self, EngineError> {
         std::thread::sleep(Duration::from_secs_f64(script.load_ms / 1000.0));
+        assert!(!script.load_panic, "the script says so");
         if let Some(reason) = &script.load_error {
             return Err(EngineError::Model { path: "script".to_owned(), reason: reason.clone() });
         }

@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod engine;
+pub mod fuzz;
+pub mod helix;
 pub mod meta_model;
 pub mod neovim;
 pub mod rng;

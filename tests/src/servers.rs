@@ -4,13 +4,19 @@ use crate::client::{Client, Launch, Setup};
 use crate::engine::{Inference, SCRIPT_VARIABLE, Script, read_record};
 use crate::lacuna_binary;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 /// The shipped binary with its built-in model.
 #[must_use]
 pub fn shipped() -> Launch {
-    Launch { program: lacuna_binary().to_path_buf(), args: vec!["lsp".to_owned()], env: Vec::new() }
+    Launch {
+        program: lacuna_binary().to_path_buf(),
+        args: vec!["lsp".to_owned()],
+        env: Vec::new(),
+        folder: None,
+    }
 }
 
 /// A client of the shipped binary, its model loaded.
@@ -25,7 +31,7 @@ pub fn shipped_ready(setup: &Setup) -> Client {
 #[derive(Debug)]
 pub struct Stage {
     program: PathBuf,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     records: AtomicUsize,
 }
 
@@ -37,7 +43,7 @@ impl Stage {
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test helper: failing loudly is its job")]
     pub fn new(program: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        let folder = Arc::new(TempDir::new().expect("a temporary folder"));
         Self { program: PathBuf::from(program), folder, records: AtomicUsize::new(0) }
     }
 
@@ -64,7 +70,12 @@ impl Stage {
         let script = Script { record: Some(self.record()), ..script.clone() };
         let text = serde_json::to_string(&script).expect("plain data");
         let env = vec![(SCRIPT_VARIABLE.to_owned(), text)];
-        Launch { program: self.program.clone(), args: Vec::new(), env }
+        Launch {
+            program: self.program.clone(),
+            args: Vec::new(),
+            env,
+            folder: Some(Arc::clone(&self.folder)),
+        }
     }
 
     /// A client of a server with this script, its engine loaded.

@@ -3,7 +3,7 @@
 //! One JSON line a message, `{"dir": "c2s" | "s2c", "msg": message}`; the last one, `{"exit": code}`, says how the server
 //! ended.
 
-use crate::client::Direction;
+use crate::client::{Direction, PATIENCE};
 use crate::meta_model::MetaModel;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -56,39 +56,70 @@ pub fn recorded(tee: &str, recording: &Path, server: &[&str]) -> Vec<String> {
     command
 }
 
-/// Holds a recording to what every conversation must be: the server ended by itself with `code`, never broke the protocol
-/// and answered every request. Where `LACUNA_TRAFFIC` names a folder, the recording is kept there under `name`.
+/// Holds a recording to what every conversation must be, [`check_messages`], and the server's end to `code`.
 ///
 /// # Panics
-/// When it was none of that; also when the server has not ended within [`crate::client::PATIENCE`].
-#[expect(clippy::expect_used, reason = "a test helper: failing loudly is its job")]
+/// When it was otherwise; also when the server has not ended within [`PATIENCE`].
 pub fn check_recording(recording: &Path, name: &str, code: i32) {
-    let deadline = Instant::now() + crate::client::PATIENCE;
-    let lines = loop {
-        let text = fs::read_to_string(recording).unwrap_or_default();
-        let parsed = text.lines().map(serde_json::from_str::<Value>);
-        // The line that is being written is not whole yet.
-        let lines: Vec<Value> = parsed.map_while(Result::ok).collect();
-        if lines.last().is_some_and(|line| line.get("exit").is_some()) {
-            break lines;
+    let deadline = Instant::now() + PATIENCE;
+    let exit = loop {
+        if let Some(exit) = lines(recording).pop().filter(|line| line.get("exit").is_some()) {
+            break exit;
         }
-        assert!(Instant::now() < deadline, "the server of {name} did not end: {:?}", lines.last());
+        assert!(Instant::now() < deadline, "the server of {name} did not end");
         thread::yield_now();
     };
+    check_messages(recording, name);
+    let requests = unanswered(&messages(recording));
+    assert!(requests.is_empty(), "{name}: requests without an answer: {requests:?}");
+    assert_eq!(exit, json!({"exit": code}), "{name}: how the server ended");
+}
+
+/// Holds a recording to the specification. Where `LACUNA_TRAFFIC` names a folder, the recording is kept there under `name`.
+///
+/// # Panics
+/// When the server broke the protocol.
+#[expect(clippy::expect_used, reason = "a test helper: failing loudly is its job")]
+pub fn check_messages(recording: &Path, name: &str) {
     if let Some(folder) = std::env::var_os("LACUNA_TRAFFIC").filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
         fs::create_dir_all(&folder).expect("the folder of recordings can be made");
         fs::copy(recording, folder.join(format!("{name}.jsonl"))).expect("the recording can be kept");
     }
-    assert_eq!(lines.last(), Some(&json!({"exit": code})), "{name}: how the server ended");
-    let messages: Vec<(Direction, Value)> = lines.into_iter().filter_map(message).collect();
-    let unanswered = unanswered(&messages);
-    assert!(unanswered.is_empty(), "{name}: requests without an answer: {unanswered:?}");
     if let Some(model) = MetaModel::from_environment() {
-        let mut found = model.check_traffic(messages);
+        let mut found = model.check_traffic(messages(recording));
         found.retain(|violation| violation.direction == Direction::ToClient);
         assert!(found.is_empty(), "{name}: the server broke the protocol: {found:#?}");
     }
+}
+
+/// The messages so far.
+#[must_use]
+pub fn messages(recording: &Path) -> Vec<(Direction, Value)> {
+    lines(recording).into_iter().filter_map(message).collect()
+}
+
+/// The answers to a method so far, each the whole message, oldest first.
+#[must_use]
+pub fn answers(recording: &Path, method: &str) -> Vec<Value> {
+    let messages = messages(recording);
+    let asked = |(direction, message): &&(Direction, Value)| {
+        *direction == Direction::ToServer && message["method"] == method
+    };
+    let ids: Vec<&Value> = messages.iter().filter(asked).map(|(_, message)| &message["id"]).collect();
+    let answers = messages.iter().filter(|message| is_answer(message) && ids.contains(&&message.1["id"]));
+    answers.map(|(_, message)| message.clone()).collect()
+}
+
+fn lines(recording: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(recording).unwrap_or_default();
+    // The line that is being written is not whole yet.
+    text.lines().map(serde_json::from_str).map_while(Result::ok).collect()
+}
+
+/// Whether it is an answer of the server.
+fn is_answer((direction, message): &(Direction, Value)) -> bool {
+    *direction == Direction::ToClient && message.get("method").is_none()
 }
 
 fn message(mut line: Value) -> Option<(Direction, Value)> {
@@ -101,13 +132,10 @@ fn message(mut line: Value) -> Option<(Direction, Value)> {
 
 /// Requests of the editor that the server never answered.
 fn unanswered(messages: &[(Direction, Value)]) -> Vec<&Value> {
-    let answers: Vec<&Value> = messages
-        .iter()
-        .filter(|(direction, message)| *direction == Direction::ToClient && message.get("method").is_none())
-        .map(|(_, message)| &message["id"])
-        .collect();
+    let answers = messages.iter().filter(|message| is_answer(message));
+    let answered: Vec<&Value> = answers.map(|(_, message)| &message["id"]).collect();
     let asked = messages.iter().filter(|(direction, message)| {
         *direction == Direction::ToServer && message.get("method").is_some() && message.get("id").is_some()
     });
-    asked.map(|(_, message)| message).filter(|message| !answers.contains(&&message["id"])).collect()
+    asked.map(|(_, message)| message).filter(|message| !answered.contains(&&message["id"])).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long anything may take before a test fails: far above what is normal on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +24,8 @@ pub struct Launch {
     pub args: Vec<String>,
     /// Environment variables on top of the test's own.
     pub env: Vec<(String, String)>,
+    /// A folder that must be there as long as the server runs.
+    pub folder: Option<Arc<TempDir>>,
 }
 
 /// What the process did.
@@ -41,6 +44,7 @@ pub struct Process {
     input: Option<Sender<Vec<u8>>>,
     output: Receiver<Event>,
     errors: Arc<Mutex<String>>,
+    _folder: Option<Arc<TempDir>>,
 }
 
 impl Process {
@@ -62,7 +66,7 @@ impl Process {
         let input = writer(child.stdin.take().expect("piped"));
         let output = reader(child.stdout.take().expect("piped"));
         let errors = collector(child.stderr.take().expect("piped"));
-        Self { child, input: Some(input), output, errors }
+        Self { child, input: Some(input), output, errors, _folder: launch.folder.clone() }
     }
 
     /// Queues bytes for its standard input; never blocks.

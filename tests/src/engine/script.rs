@@ -21,6 +21,8 @@ pub struct Script {
     pub load_ms: f64,
     /// Loading fails for this reason.
     pub load_error: Option<String>,
+    /// Loading panics.
+    pub load_panic: bool,
     /// A prefix that holds this makes the engine panic.
     pub panic_on: Option<String>,
     /// A prefix that holds this makes the engine fail.
@@ -37,6 +39,7 @@ impl Default for Script {
             step_ms: 0.0,
             load_ms: 0.0,
             load_error: None,
+            load_panic: false,
             panic_on: None,
             error_on: None,
             record: None,

@@ -1,0 +1,198 @@
+//! Cancelling and superseding: answered at once, and the engine stops.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
+use lacuna_tests::client::{Client, Setup, Trigger};
+use lacuna_tests::engine::{End, Script};
+use lacuna_tests::servers::{Stage, shipped_ready};
+use serde_json::json;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const URI: &str = "file:///project/main.rs";
+const TEXT: &str = "fn main() {\n    let total = \n}\n";
+const CANCELLED: i64 = -32800;
+
+/// From the wish to stop to the answer.
+const ANSWER_MAX: Duration = Duration::from_millis(50);
+
+/// These tests measure times, so they take turns.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"))
+}
+
+/// An engine that works far longer than any test waits.
+fn endless() -> Script {
+    Script { step_ms: 600_000.0, ..Script::default() }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// A request that runs in the engine.
+fn running(client: &mut Client, uri: &str) -> i64 {
+    let caret = client.after(uri, "total = ");
+    let id = client.request_inline(uri, caret, Trigger::Automatic);
+    client.state("busy");
+    id
+}
+
+/// The engine's account of its first inference, once the worker has gone on to say that it is ready.
+fn check_engine_stopped(stage: &Stage, client: &mut Client, asked: Duration) {
+    client.state("ready");
+    let first = &stage.inferences()[0];
+    assert_eq!(first.end, Some(End::Cancelled), "{first:?}");
+    let after = first.ended.unwrap().saturating_sub(asked);
+    assert!(after < ANSWER_MAX, "the engine stopped only after {after:?}");
+}
+
+#[test]
+fn a_cancelled_request_is_answered_at_once_and_its_engine_stops() {
+    let _turn = alone();
+    let stage = stage();
+    let mut client = stage.ready(&endless(), &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let id = running(&mut client, URI);
+    let asked = now();
+    client.cancel(id);
+    let answer = client.response(id);
+    let after = now() - asked;
+    assert_eq!(answer.code(), CANCELLED);
+    assert!(after < ANSWER_MAX, "answered only after {after:?}");
+    check_engine_stopped(&stage, &mut client, asked);
+    assert_eq!(client.counter("inferencesCancelled"), 1);
+}
+
+#[test]
+fn a_newer_request_supersedes_the_one_that_runs_without_a_cancel() {
+    let _turn = alone();
+    let stage = stage();
+    let mut client = stage.ready(&endless(), &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let first = running(&mut client, URI);
+    let asked = now();
+    client.type_at(URI, client.after(URI, "total = "), "n");
+    let second = client.request_inline(URI, client.after(URI, "total = n"), Trigger::Automatic);
+    assert_eq!(client.response(first).code(), CANCELLED);
+    let after = now() - asked;
+    assert!(after < ANSWER_MAX, "answered only after {after:?}");
+    client.cancel(second);
+    assert_eq!(client.response(second).code(), CANCELLED);
+}
+
+#[test]
+fn requests_of_different_documents_do_not_supersede_each_other() {
+    let _turn = alone();
+    let stage = stage();
+    let script = Script { step_ms: 30.0, ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    let uris: Vec<String> = (0..4).map(|number| format!("file:///project/{number}.rs")).collect();
+    for uri in &uris {
+        client.open(uri, "rust", TEXT);
+    }
+    let caret = client.after(&uris[0], "total = ");
+    let ids: Vec<i64> =
+        uris.iter().map(|uri| client.request_inline(uri, caret, Trigger::Automatic)).collect();
+    for id in ids {
+        assert!(client.response(id).result.is_ok());
+    }
+}
+
+#[test]
+fn a_request_that_waits_is_cancelled_without_an_inference() {
+    let _turn = alone();
+    let stage = stage();
+    let mut client = stage.ready(&endless(), &Setup::default());
+    let other = "file:///project/other.rs";
+    client.open(URI, "rust", TEXT);
+    client.open(other, "rust", TEXT);
+    let runs = running(&mut client, URI);
+    let waits = client.request_inline(other, client.after(other, "total = "), Trigger::Automatic);
+    client.cancel(waits);
+    let answer = client.response(waits);
+    assert_eq!(answer.code(), CANCELLED);
+    assert!(answer.after < ANSWER_MAX, "answered only after {:?}", answer.after);
+    client.cancel(runs);
+    assert_eq!(client.response(runs).code(), CANCELLED);
+    client.state("ready");
+    assert_eq!(stage.inferences().len(), 1);
+}
+
+/// Closing a document takes the work for it along.
+#[test]
+fn a_closed_document_is_not_worked_for() {
+    let _turn = alone();
+    let stage = stage();
+    let mut client = stage.ready(&endless(), &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let id = running(&mut client, URI);
+    let asked = now();
+    client.close(URI);
+    client.response(id);
+    check_engine_stopped(&stage, &mut client, asked);
+}
+
+/// What Neovim does: it never cancels what a newer request replaces.
+#[test]
+fn thirty_changes_with_a_request_each_are_answered_and_infer_twice_at_most() {
+    let _turn = alone();
+    let stage = stage();
+    let script = Script { steps: 10, step_ms: 20.0, ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let ids: Vec<i64> = (0..30)
+        .map(|number| {
+            let caret = client.after(URI, "total = ") + number;
+            client.type_at(URI, caret, "a");
+            client.request_inline(URI, caret + 1, Trigger::Automatic)
+        })
+        .collect();
+    let answers: Vec<i64> = ids.into_iter().map(|id| client.response(id).code()).collect();
+    assert_eq!(answers.last(), Some(&0), "the last one is a result: {answers:?}");
+    assert!(answers[..29].iter().all(|&code| code == CANCELLED), "{answers:?}");
+    let seen = stage.inferences();
+    let last = &seen.last().unwrap().tail;
+    assert!(last.ends_with(&format!("total = {}", "a".repeat(30))), "{last:?}");
+    assert!(seen.len() <= 2, "{} inferences started", seen.len());
+}
+
+/// Ticks of 10 ms that a process has computed so far (`man 5 proc`, `utime` and `stime`).
+#[cfg(target_os = "linux")]
+fn cpu_ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// The shipped model, made to think for long: the processor idles 100 ms after the cancel.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_processor_idles_when_a_long_job_is_cancelled() {
+    let _turn = alone();
+    let options = json!({"invokedPreset": "thorough", "candidates": 64});
+    let mut client = shipped_ready(&Setup::with_options(options));
+    client.open(URI, "rust", "/// Adds all numbers of a list.\nfn sum(numbers: &[i32]) -> i32 {\n    \n}\n");
+    let process = client.process_id();
+    let before = cpu_ticks(process);
+    let id = client.request_inline(URI, client.after(URI, "-> i32 {\n    "), Trigger::Invoked);
+    client.state("busy");
+    client.listen(Duration::from_millis(100));
+    assert!(client.arrived(id).is_none(), "the job is too short to be cancelled");
+    assert!(cpu_ticks(process) > before, "the job does not compute");
+    let asked = now();
+    client.cancel(id);
+    assert_eq!(client.response(id).code(), CANCELLED);
+    let after = now() - asked;
+    assert!(after < ANSWER_MAX, "answered only after {after:?}");
+    client.listen(Duration::from_millis(100).saturating_sub(now() - asked));
+    let stopped = cpu_ticks(process);
+    client.listen(Duration::from_millis(300));
+    let more = cpu_ticks(process) - stopped;
+    assert!(more <= 1, "{more} ticks of 10 ms were computed after the job should have stopped");
+    assert_eq!(client.shut_down(), Some(0));
+}

@@ -1,0 +1,149 @@
+//! Settings as they reach the server: what is switched off does not work in secret, and what is unknown is said.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
+use lacuna_tests::client::{Client, Setup, Trigger};
+use lacuna_tests::engine::Script;
+use lacuna_tests::servers::Stage;
+use serde_json::{Value, json};
+use std::fs;
+
+const TEXT: &str = "let total = \n";
+
+fn stage() -> Stage {
+    Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"))
+}
+
+fn offers(client: &mut Client, uri: &str) -> usize {
+    client.inline(uri, client.after(uri, "total = "), Trigger::Invoked).len()
+}
+
+/// With these options the document gets no proposals of any kind, and the engine is not asked.
+fn check_silent(options: Value, uri: &str, language: &str) {
+    let stage = stage();
+    let mut setup = Setup::with_options(options);
+    setup.folders = vec!["file:///project".to_owned()];
+    let mut client = stage.ready(&Script::default(), &setup);
+    client.open(uri, language, TEXT);
+    assert_eq!(offers(&mut client, uri), 0, "{uri}");
+    let params = json!({"textDocument": {"uri": uri}, "position": {"line": 0, "character": 12}});
+    let answer = client.ask("textDocument/completion", params);
+    assert!(answer.is_null() || answer["items"] == json!([]), "{answer}");
+    client.assert_in_step(uri);
+    let other = "file:///project/src/other.rs";
+    client.open(other, "rust", TEXT);
+    assert_eq!(offers(&mut client, other), 1, "what is not switched off works");
+    let seen = stage.inferences();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
+#[test]
+fn a_language_that_is_off_is_not_inferred() {
+    check_silent(json!({"languages": {"python": false}}), "file:///project/a.py", "python");
+    check_silent(json!({"languages": {"*": false, "rust": true}}), "file:///project/a.go", "go");
+}
+
+#[test]
+fn a_file_that_is_excluded_is_not_inferred() {
+    check_silent(json!({"files": {"exclude": ["gen/**"]}}), "file:///project/gen/a.rs", "rust");
+    check_silent(json!({"files": {"include": ["src/**"]}}), "file:///project/tools/a.rs", "rust");
+    check_silent(json!({}), "file:///project/.env", "plaintext");
+}
+
+#[test]
+fn switched_off_nothing_is_inferred_until_it_is_switched_on() {
+    let stage = stage();
+    let uri = "file:///project/a.rs";
+    let mut client = stage.ready(&Script::default(), &Setup::default());
+    client.open(uri, "rust", TEXT);
+    assert_eq!(client.command("lacuna.toggle", json!([])), json!({"enabled": false}));
+    client.state("disabled");
+    assert_eq!(offers(&mut client, uri), 0);
+    assert_eq!(client.command("lacuna.toggle", json!([{"enabled": false}])), json!({"enabled": false}));
+    assert_eq!(client.command("lacuna.toggle", json!([{"enabled": true}])), json!({"enabled": true}));
+    assert_eq!(offers(&mut client, uri), 1);
+    assert_eq!(client.command("lacuna.toggle", json!([{"language": "rust"}])), json!({"enabled": false}));
+    client.type_at(uri, 0, " ");
+    assert_eq!(offers(&mut client, uri), 0);
+    assert_eq!(stage.inferences().len(), 1);
+}
+
+#[test]
+fn the_client_is_asked_for_its_settings() {
+    let stage = stage();
+    let configuration = Some(json!({"languages": {"rust": false}}));
+    let mut client = stage.ready(&Script::default(), &Setup { configuration, ..Setup::default() });
+    let (rust, python) = ("file:///project/a.rs", "file:///project/a.py");
+    client.open(rust, "rust", TEXT);
+    client.open(python, "python", TEXT);
+    assert_eq!(offers(&mut client, python), 1);
+    assert_eq!(offers(&mut client, rust), 0);
+    assert!(!client.replies().of("workspace/configuration").is_empty());
+    // The settings change while it runs.
+    client.replies().configuration = Some(json!({"languages": {"python": false}}));
+    let asked = client.replies().of("workspace/configuration").len();
+    client.notify("workspace/didChangeConfiguration", json!({"settings": null}));
+    client.server_asks("workspace/configuration", asked + 1);
+    client.type_at(python, 0, " ");
+    assert_eq!(offers(&mut client, python), 0);
+    assert_eq!(offers(&mut client, rust), 1);
+}
+
+#[test]
+fn settings_pushed_by_the_client_take_effect() {
+    let stage = stage();
+    let uri = "file:///project/a.rs";
+    let mut client = stage.ready(&Script::default(), &Setup::default());
+    client.open(uri, "rust", TEXT);
+    client.notify("workspace/didChangeConfiguration", json!({"settings": {"lacuna": {"enabled": false}}}));
+    client.state("disabled");
+    assert_eq!(offers(&mut client, uri), 0);
+    client.notify("workspace/didChangeConfiguration", json!({"settings": {"lacuna": {"enabled": true}}}));
+    client.state("ready");
+    assert_eq!(offers(&mut client, uri), 1);
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_said_with_the_nearest_one() {
+    let stage = stage();
+    let mut client = Client::start(&stage.launch(&Script::default()));
+    client.initialize(&Setup::with_options(json!({"candidate": 3, "frames": "often"})));
+    let says = |part: &'static str| move |params: &Value| params["message"].as_str().unwrap().contains(part);
+    client.notification("window/showMessage", says("did you mean `candidates`"));
+    client.state("ready");
+}
+
+#[test]
+fn a_project_says_what_it_wants_in_its_own_file() {
+    let stage = stage();
+    fs::write(stage.folder().join("lacuna.toml"), "[languages]\nrust = false\n").unwrap();
+    let root = format!("file://{}", stage.folder().display());
+    let mut client =
+        stage.ready(&Script::default(), &Setup { folders: vec![root.clone()], ..Setup::default() });
+    let (inside, outside) = (format!("{root}/a.rs"), "file:///elsewhere/a.rs");
+    client.open(&inside, "rust", TEXT);
+    client.open(outside, "rust", TEXT);
+    assert_eq!(offers(&mut client, &inside), 0);
+    assert_eq!(offers(&mut client, outside), 1);
+}
+
+/// `completion`: for clients that know no inline completions, unless the user says otherwise.
+#[test]
+fn the_completion_menu_is_the_fallback() {
+    for (setting, expected) in [("on", 1), ("off", 0), ("auto", 0)] {
+        let stage = stage();
+        let script = Script { candidates: vec!["compute(one, two);".to_owned()], ..Script::default() };
+        let mut client = stage.ready(&script, &Setup::with_options(json!({"completion": setting})));
+        let uri = "file:///project/a.rs";
+        client.open(uri, "rust", "fn f() {\n    let a = \n}\n");
+        let position = client.position(uri, client.after(uri, "let a = "));
+        let params = json!({"textDocument": {"uri": uri}, "position": position});
+        let answer = client.ask("textDocument/completion", params);
+        let items = answer["items"].as_array().cloned().unwrap_or_default();
+        assert_eq!(items.len(), expected, "{setting}: {answer}");
+        if let Some(item) = items.first() {
+            assert_eq!(answer["isIncomplete"], true);
+            assert_eq!(client.accepted(uri, item), "fn f() {\n    let a = compute(one, two);\n}\n");
+            assert!(item["documentation"].to_string().contains("compute(one, two);"), "{item}");
+        }
+    }
+}
