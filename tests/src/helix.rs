@@ -165,7 +165,11 @@ impl Helix {
     /// # Panics
     /// When Helix stays, or the server broke the protocol.
     pub fn write_and_quit(&self, name: &str) -> String {
-        self.press(&["Escape"]);
+        if !self.screen().contains(" NOR ") {
+            self.press(&["Escape"]);
+            // What follows an escape at once would be taken for a key with Alt.
+            self.wait_for_screen("Normal mode", |screen| screen.contains(" NOR "));
+        }
         self.type_text(":wq");
         self.press(&["Enter"]);
         self.wait_for("its end", |helix| (!helix.lives()).then_some(()));

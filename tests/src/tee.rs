@@ -70,7 +70,8 @@ pub fn check_recording(recording: &Path, name: &str, code: i32) {
         thread::yield_now();
     };
     check_messages(recording, name);
-    let requests = unanswered(&messages(recording));
+    let messages = messages(recording);
+    let requests = unanswered(&messages);
     assert!(requests.is_empty(), "{name}: requests without an answer: {requests:?}");
     assert_eq!(exit, json!({"exit": code}), "{name}: how the server ended");
 }
