@@ -4,7 +4,7 @@ use crate::server::Shared;
 use crate::settings::PROJECT_FILE_NAME;
 use lacuna_text::Encoding;
 use serde_json::{Value, json};
-use tower_lsp::gen_lsp_types::{InitializeParams, PositionEncodingKind, Registration};
+use tower_lsp::gen_lsp_types::{InitializeParams, InsertTextMode, PositionEncodingKind, Registration};
 
 /// What the client said about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub struct Abilities {
     pub progress: bool,
     /// Edits that name the version they are for.
     pub document_changes: bool,
+    /// Actions as objects; without it only commands may be offered.
+    pub action_literals: bool,
+    /// Markdown in the documentation of a completion item.
+    pub completion_markdown: bool,
+    /// Details beside the label of a completion item.
+    pub completion_label_details: bool,
+    /// Text of a completion item inserted with its indentation as it is.
+    pub completion_as_is: bool,
     /// Actions whose edit comes with `codeAction/resolve`.
     pub resolves_actions: bool,
     /// `workspace/applyEdit`.
@@ -36,11 +44,11 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
     let capabilities = serde_json::to_value(&params.capabilities).unwrap_or_default();
     let is = |pointer: &str| capabilities.pointer(pointer).and_then(Value::as_bool).unwrap_or(false);
     let has = |pointer: &str| capabilities.pointer(pointer).is_some_and(|value| !value.is_null());
-    let lists = |pointer: &str, item: &str| {
+    let lists = |pointer: &str, item: &Value| {
         let list = capabilities.pointer(pointer).and_then(Value::as_array);
-        list.is_some_and(|list| list.iter().any(|entry| entry == item))
+        list.is_some_and(|list| list.contains(item))
     };
-    let offers = |kind: &str| lists("/general/positionEncodings", kind);
+    let offers = |kind: &str| lists("/general/positionEncodings", &json!(kind));
     let encoding = match (offers("utf-8"), offers("utf-16"), offers("utf-32")) {
         (true, _, _) => Encoding::Utf8,
         (false, false, true) => Encoding::Utf32,
@@ -53,7 +61,17 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
         configuration: is("/workspace/configuration"),
         progress: is("/window/workDoneProgress"),
         document_changes: is("/workspace/workspaceEdit/documentChanges"),
-        resolves_actions: lists("/textDocument/codeAction/resolveSupport/properties", "edit")
+        action_literals: has("/textDocument/codeAction/codeActionLiteralSupport"),
+        completion_markdown: lists(
+            "/textDocument/completion/completionItem/documentationFormat",
+            &json!("markdown"),
+        ),
+        completion_label_details: is("/textDocument/completion/completionItem/labelDetailsSupport"),
+        completion_as_is: lists(
+            "/textDocument/completion/completionItem/insertTextModeSupport/valueSet",
+            &json!(InsertTextMode::AsIs),
+        ),
+        resolves_actions: lists("/textDocument/codeAction/resolveSupport/properties", &json!("edit"))
             && is("/textDocument/codeAction/dataSupport"),
         apply_edit: is("/workspace/applyEdit"),
         watches_files: is("/workspace/didChangeWatchedFiles/dynamicRegistration"),

@@ -11,7 +11,8 @@ use crate::server::Shared;
 use lacuna_text::Region;
 use std::sync::Arc;
 use tower_lsp::gen_lsp_types::{
-    CodeAction, CodeActionKind, CodeActionParams, CodeActionTriggerKind, Command, Diagnostic, Range,
+    CodeAction, CodeActionKind, CodeActionParams, CodeActionResponse, CodeActionTriggerKind, Command,
+    Diagnostic, Range,
 };
 use tower_lsp::jsonrpc::Result;
 
@@ -27,7 +28,7 @@ pub struct CodeActions;
 impl Query for CodeActions {
     const METHOD: &'static str = "textDocument/codeAction";
     type Params = CodeActionParams;
-    type Result = Vec<CodeAction>;
+    type Result = Vec<CodeActionResponse>;
 
     fn answer(shared: &Arc<Shared>, intake: Intake, params: Self::Params) -> Result<Self::Result> {
         let Some(view) = intake.view else { return Ok(Vec::new()) };
@@ -52,7 +53,14 @@ impl Query for CodeActions {
             (Some(only), Some(kind)) => only.iter().any(|wanted| is_within(wanted, kind)),
             _ => true,
         };
-        Ok(actions.into_iter().filter(asked).collect())
+        let literals = shared.client_abilities().action_literals;
+        let as_known = |action: CodeAction| match action.command {
+            Some(command) if !literals => {
+                CodeActionResponse::Command(Command { title: action.title, ..command })
+            }
+            _ => CodeActionResponse::CodeAction(action),
+        };
+        Ok(actions.into_iter().filter(asked).map(as_known).collect())
     }
 }
 
@@ -83,7 +91,8 @@ fn action(shared: &Shared, view: &View, kind: ActionKind, range: Range) -> CodeA
     let data = Action { kind, uri: view.uri.clone(), version: Some(view.version), range, strength: None };
     let data = serde_json::to_value(data).unwrap_or_default();
     // A client that does not resolve gets a command, whose edit comes through `workspace/applyEdit`.
-    let lazily = shared.client_abilities().resolves_actions;
+    let abilities = shared.client_abilities();
+    let lazily = abilities.resolves_actions && abilities.action_literals;
     let command = (!lazily).then(|| Command {
         title: kind.title().to_owned(),
         command: execute_command::PERFORM.to_owned(),

@@ -1,6 +1,7 @@
 //! `textDocument/completion`: the same proposal as an item of the completion menu, for clients without ghost text.
 
 use crate::api::Work;
+use crate::client::Abilities;
 use crate::convert;
 use crate::front::Intake;
 use crate::propose::{Proposed, Question, propose};
@@ -53,7 +54,7 @@ impl Work for Completion {
         let items = changes.into_iter().take(1).map(|change| {
             let change = with_word(&view.snapshot, caret, change);
             let edit = convert::text_edit(&view.snapshot, &change, encoding);
-            item(&view.language_id, &change.insert, edit)
+            item(shared.client_abilities(), &view.language_id, edit)
         });
         Ok(CompletionList { items: items.collect(), ..nothing })
     }
@@ -72,26 +73,31 @@ fn with_word(snapshot: &Snapshot, caret: usize, change: Change) -> Change {
     Change::new(start..change.range.end, format!("{there}{}", change.insert))
 }
 
-fn item(language_id: &str, text: &str, edit: TextEdit) -> CompletionItem {
+/// The item, in what the client says it understands.
+fn item(client: &Abilities, language_id: &str, edit: TextEdit) -> CompletionItem {
+    let text = edit.new_text.clone();
     let first = text.trim_start().lines().next().unwrap_or_default();
     let short: String = first.chars().take(LABEL_CHARS_MAX).collect();
     let more = short.len() < text.trim().len();
+    let from = || CompletionItemLabelDetails { detail: None, description: Some("lacuna".to_owned()) };
+    let documentation = match client.completion_markdown {
+        true => Documentation::MarkupContent(MarkupContent {
+            kind: MarkupKind::Markdown,
+            value: fenced(language_id, &text),
+        }),
+        false => Documentation::String(text.clone()),
+    };
     CompletionItem {
         label: if more { format!("{short}…") } else { short },
-        label_details: Some(CompletionItemLabelDetails {
-            detail: None,
-            description: Some("lacuna".to_owned()),
-        }),
+        label_details: client.completion_label_details.then(from),
+        detail: (!client.completion_label_details).then(|| "lacuna".to_owned()),
         kind: Some(CompletionItemKind::Text),
-        documentation: Some(Documentation::MarkupContent(MarkupContent {
-            kind: MarkupKind::Markdown,
-            value: fenced(language_id, text),
-        })),
+        documentation: Some(documentation),
         // Before what other servers offer: it is one, and it is long.
         sort_text: Some("0".to_owned()),
-        filter_text: Some(text.to_owned()),
+        filter_text: Some(text),
         insert_text_format: Some(InsertTextFormat::PlainText),
-        insert_text_mode: Some(InsertTextMode::AsIs),
+        insert_text_mode: client.completion_as_is.then_some(InsertTextMode::AsIs),
         text_edit: Some(CompletionItemTextEdit::TextEdit(edit)),
         ..CompletionItem::default()
     }
