@@ -1,5 +1,5 @@
--- A real Neovim with a screen, driven over its RPC channel: keys go in as a user types them, what is asked about is what
--- a user would see. The one who drives is a Neovim too, so that no RPC client is needed.
+-- A real Neovim with a screen, driven over its RPC channel: keys go in as a user types them, what is asked about is
+-- what a user would see. The one who drives is a Neovim too, so that no RPC client is needed.
 local Editor = {}
 Editor.__index = Editor
 
@@ -17,9 +17,10 @@ function Editor.open(name, text, options)
   vim.fn.writefile(vim.split(text, '\n'), path, 'b')
   local command = { vim.env.LACUNA_NVIM, '--embed', '--clean', '-n', '-u', here .. '/user.lua', path }
   local self = setmetatable({}, Editor)
+  local encoded = vim.json.encode(options or vim.empty_dict())
   self.channel = vim.fn.jobstart(command, {
     rpc = true,
-    env = { LACUNA_TEST_OPTIONS = vim.json.encode(options or vim.empty_dict()), XDG_STATE_HOME = folder, XDG_CACHE_HOME = folder },
+    env = { LACUNA_TEST_OPTIONS = encoded, XDG_STATE_HOME = folder, XDG_CACHE_HOME = folder },
     on_exit = function(_, code)
       self.exit_code = code
     end,
@@ -86,7 +87,7 @@ function Editor:ghost()
     return nil
   end
   local _, row, column, details = unpack(marks[1])
-  local first, hint = '', nil
+  local hint
   local rows = { details.virt_text, unpack(details.virt_lines or {}) }
   local lines = vim.iter(rows):map(function(chunks)
     local text = ''
@@ -99,8 +100,7 @@ function Editor:ghost()
     end
     return text
   end):totable()
-  first = lines[1]
-  return { text = table.concat(lines, '\n'), first = first, hint = hint, row = row, column = column }
+  return { text = table.concat(lines, '\n'), first = lines[1], hint = hint, row = row, column = column }
 end
 
 --- Waits for ghost text at the caret.
@@ -120,6 +120,13 @@ end
 --- The lines of the buffer.
 function Editor:lines()
   return self:lua('return vim.api.nvim_buf_get_lines(0, 0, -1, true)')
+end
+
+--- Waits until the buffer holds these lines.
+function Editor:wait_for_lines(expected)
+  self:wait('the lines ' .. vim.inspect(expected), function()
+    return vim.deep_equal(self:lines(), expected)
+  end)
 end
 
 --- The text of the buffer.
@@ -204,7 +211,8 @@ end
 function Editor:assert_in_step()
   local uri = self:lua('return vim.uri_from_bufnr(0)')
   local believed = self:request('lacuna/document', { uri = uri })
-  local ours = self:text() .. (self:lua('return vim.bo.endofline') and '\n' or '')
+  local line_end = self:lua("return vim.bo.fileformat == 'dos' and '\\r\\n' or '\\n'")
+  local ours = table.concat(self:lines(), line_end) .. (self:lua('return vim.bo.endofline') and line_end or '')
   assert(believed.text == ours, ('the server holds\n%s\nthe buffer\n%s'):format(believed.text, ours))
 end
 

@@ -1,5 +1,6 @@
 -- Runs one case: nvim --clean -l run.lua CASE.
-package.path = vim.fs.dirname(debug.getinfo(1, 'S').source:sub(2)) .. '/?.lua;' .. package.path
+local here = vim.fs.dirname(debug.getinfo(1, 'S').source:sub(2))
+package.path = here .. '/?.lua;' .. package.path
 local case = assert(require('cases')[arg[1]], 'no such case: ' .. tostring(arg[1]))
 local passed, reason = xpcall(case, debug.traceback)
 if not passed then

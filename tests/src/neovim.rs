@@ -49,7 +49,7 @@ fn version(neovim: &Path) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Runs a case of `tests/neovim/cases.lua`; skips it where there is no Neovim. `server` is what Neovim starts, `code` what
+/// Runs a case of `tests/neovim/cases`; skips it where there is no Neovim. `server` is what Neovim starts, `code` what
 /// it must end with.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! The language server in a real Neovim, configured as its manual says; the cases are in `tests/neovim/cases.lua`.
+//! The language server in a real Neovim, configured as its manual says; the cases are in `tests/neovim/cases`.
 
 use lacuna_tests::lacuna_binary;
 use lacuna_tests::neovim::{neovim, run_case};
@@ -69,6 +69,46 @@ fn the_state_of_the_server_is_told() {
 #[test]
 fn switched_off_nothing_is_inferred() {
     check("toggle");
+}
+
+#[test]
+fn ghost_text_in_the_middle_of_a_line_does_not_repeat_the_rest() {
+    check("in_the_middle_of_a_line");
+}
+
+#[test]
+fn whatever_is_typed_the_last_text_gets_the_ghost() {
+    check("typing_fast");
+}
+
+#[test]
+fn the_server_follows_every_edit() {
+    check("in_step");
+}
+
+#[test]
+fn the_server_follows_every_edit_of_a_file_with_crlf() {
+    check("in_step_with_crlf");
+}
+
+#[test]
+fn a_command_fills_a_marker() {
+    check("a_command_fills_a_marker");
+}
+
+#[test]
+fn a_diagnostic_is_repaired_or_the_reason_said() {
+    check("repair");
+}
+
+#[test]
+fn the_engine_is_started_anew_on_command() {
+    check("restart");
+}
+
+#[test]
+fn settings_take_effect_while_it_runs() {
+    check("settings");
 }
 
 /// LSP 3.18, `exit`: 1 for a server that nobody asked to shut down.
