@@ -55,12 +55,25 @@ fn a_model_folder_that_is_not_there_is_said_by_name() {
     let message = client.state("error")["message"].clone();
     assert!(message.as_str().unwrap().contains("/no/such/model"), "{message}");
     // Told of another model, it loads that one.
-    client.notify(
-        "workspace/didChangeConfiguration",
-        json!({"settings": {"lacuna": {"engine": {"model": ""}}}}),
-    );
+    let model = lacuna_tests::workspace_root().join("model/mini");
+    let settings = json!({"settings": {"lacuna": {"engine": {"model": model}}}});
+    client.notify("workspace/didChangeConfiguration", settings);
     client.state("ready");
     assert_eq!(client.shut_down(), Some(0));
+}
+
+#[test]
+fn a_model_named_at_the_start_is_loaded_once() {
+    let stage = stage();
+    let mut client = Client::start(&stage.launch(&Script { load_ms: 50.0, ..Script::default() }));
+    client.initialize(&Setup::with_options(json!({"engine": {"threads": 2}})));
+    client.state("ready");
+    client.open(URI, "rust", TEXT);
+    items(&mut client);
+    client.status();
+    // Every load begins with this word; the first one is told before the model is ready.
+    let starts = client.notifications("lacuna/status").iter().filter(|it| it["state"] == "starting").count();
+    assert_eq!(starts, 1);
 }
 
 #[test]

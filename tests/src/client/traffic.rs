@@ -76,7 +76,8 @@ impl Recording {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let mut line = json!({"dir": direction.name(), "ts": seconds, "msg": message});
         cut_strings(&mut line);
-        writeln!(self.lines, "{line}").expect("a recording can be written");
+        // Flushed, so that it tells of a server that hangs too.
+        writeln!(self.lines, "{line}").and_then(|()| self.lines.flush()).expect("a recording can be written");
     }
 
     /// What the server broke of the specification; `None` without a meta model to hold it against.
