@@ -157,17 +157,21 @@ pub async fn perform(shared: &Arc<Shared>, action: &Action, view: Option<View>, 
     };
     let watched = Watched::begin(shared, action.kind.title(), turn.cancel.clone());
     let (steps, reports) = mpsc::channel(STEPS_MAX);
-    // Steps come faster than a client draws; those it has no time for are not worth waiting for.
+    let (documents, seen, cancel) = (Arc::clone(shared), view.clone(), turn.cancel.clone());
     let on_step = Box::new(move |step| {
+        if !documents.documents().is_current(&seen) {
+            cancel.cancel();
+        }
+        // Steps come faster than a client draws; those it has no time for are not worth waiting for.
         let _ = steps.try_send(step);
     });
     let work = fill(shared, &settings, wish, &turn.cancel, Some(on_step));
     let (filled, ()) = tokio::join!(work, report(&watched, reports));
     drop(watched);
-    let filled = filled?;
     if !shared.documents().is_current(&view) {
         return Err(moved_on());
     }
+    let filled = filled?;
     let best = filled.offers.iter().find(|offer| offer.answers(&filled.planned));
     match best.map(|offer| &offer.outcome) {
         None => Err(crate::api::failed(describe_rejections(&filled.offers))),

@@ -8,7 +8,7 @@ use crate::own::frame::{FrameNotification, FrameParams};
 use crate::own::status::{StatusNotification, StatusParams};
 use crate::progress::Progress;
 use crate::requests::capabilities;
-use crate::settings::{Settings, needs_engine_restart};
+use crate::settings::{Settings, Warning, needs_engine_restart};
 use crate::status::Status;
 use crate::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -45,6 +45,8 @@ pub struct Shared {
     pub frames: mpsc::Sender<FrameParams>,
     documents: Mutex<Documents>,
     configuration: Mutex<Configuration>,
+    /// What was wrong with the settings when the client was last told.
+    told: Mutex<Vec<Warning>>,
     abilities: OnceLock<Abilities>,
     phase: AtomicU8,
     inline_is_used: AtomicBool,
@@ -98,6 +100,7 @@ impl Shared {
             frames,
             documents: Mutex::default(),
             configuration: Mutex::default(),
+            told: Mutex::default(),
             abilities: OnceLock::new(),
             phase: AtomicU8::new(0),
             inline_is_used: AtomicBool::new(false),
@@ -171,15 +174,7 @@ impl Shared {
         let warnings = configuration.resolve();
         let after = configuration.settings();
         drop(configuration);
-        for warning in &warnings {
-            tracing::warn!(%warning, "settings");
-        }
-        if self.is_serving() && !warnings.is_empty() {
-            let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-            let client = self.client.clone();
-            let message = format!("Lacuna: {}", lines.join("\n"));
-            tokio::spawn(async move { client.show_message(MessageType::Warning, message).await });
-        }
+        self.tell(warnings);
         (self.on_log)(&after);
         if before.enabled != after.enabled {
             self.status.set_disabled(!after.enabled);
@@ -189,6 +184,27 @@ impl Shared {
             self.worker.restart(after.engine.clone());
         }
         out
+    }
+
+    /// Shows what is wrong with settings, each fault once.
+    fn tell(&self, warnings: Vec<Warning>) {
+        if !self.is_serving() {
+            // The client is not to be spoken to yet; the next change of settings tells.
+            return;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<String> =
+            warnings.iter().filter(|warning| !told.contains(warning)).map(ToString::to_string).collect();
+        *told = warnings;
+        drop(told);
+        for warning in &new {
+            tracing::warn!(%warning, "settings");
+        }
+        if !new.is_empty() {
+            let client = self.client.clone();
+            let message = format!("Lacuna: {}", new.join("\n"));
+            tokio::spawn(async move { client.show_message(MessageType::Warning, message).await });
+        }
     }
 
     /// Asks the client for the section `lacuna` of its settings.

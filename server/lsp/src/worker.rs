@@ -7,6 +7,7 @@ use crate::status::Status;
 use lacuna_engine::{Engine, EngineError, Frame, FrameSink, NoFrames};
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub struct Worker {
     status: Arc<Status>,
     loader: Loader,
     settings: Mutex<EngineSettings>,
+    started: AtomicBool,
     model: RwLock<Option<Arc<Model>>>,
 }
 
@@ -31,6 +33,7 @@ impl Worker {
             status,
             loader,
             settings: Mutex::default(),
+            started: AtomicBool::new(false),
             model: RwLock::default(),
         })
     }
@@ -41,15 +44,18 @@ impl Worker {
     /// When the system gives no thread.
     pub fn start(self: &Arc<Self>, settings: EngineSettings) -> std::io::Result<()> {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.started.store(true, Ordering::Release);
         let worker = Arc::clone(self);
         thread::Builder::new().name("lacuna-engine".to_owned()).spawn(move || worker.run())?;
         Ok(())
     }
 
-    /// Loads the engine anew with these settings, after the job that runs.
+    /// Loads the engine anew with these settings, after the job that runs; nothing before the start.
     pub fn restart(&self, settings: EngineSettings) {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-        self.scheduler.reload();
+        if self.started.load(Ordering::Acquire) {
+            *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+            self.scheduler.reload();
+        }
     }
 
     /// Ends the thread after the job that runs.
