@@ -320,7 +320,7 @@ fn an_id_in_flight_cannot_be_used_again() {
     let id = client.request("textDocument/inlineCompletion", inline(json!({"line": 1, "character": 17})));
     client.state("busy");
     let again = json!({"jsonrpc": "2.0", "id": id, "method": "lacuna/document", "params": {"uri": URI}});
-    client.raw(frame_json(&again));
+    client.message(&again);
     let refusal = client.response(id);
     assert_eq!(refusal.code(), INVALID_REQUEST, "{refusal:?}");
     client.expect_id(id);
@@ -328,7 +328,7 @@ fn an_id_in_flight_cannot_be_used_again() {
     assert_eq!(client.response(id).code(), CANCELLED);
     // Answered, the id is free again.
     client.expect_id(id);
-    client.raw(frame_json(&again));
+    client.message(&again);
     assert_eq!(client.response(id).result.unwrap()["text"], TEXT);
     assert_eq!(client.shut_down(), Some(0));
 }

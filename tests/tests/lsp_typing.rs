@@ -1,0 +1,44 @@
+//! Typing into a big file while the engine works: no message waits for the server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
+use lacuna_tests::client::{Client, Setup, Trigger};
+use lacuna_tests::engine::Script;
+use lacuna_tests::servers::Stage;
+use serde_json::json;
+use std::io::Write;
+use std::time::Duration;
+
+const URI: &str = "file:///project/big.rs";
+const LINES: usize = 20_000;
+const KEYS: usize = 1000;
+
+/// What a person does not notice. The machine that runs the tests does other things too, so a few messages may wait longer.
+const WAIT_P99_MAX: Duration = Duration::from_millis(10);
+
+/// A key, the request that an editor sends with it, and how long a message right behind them waits for its answer.
+fn key(client: &mut Client, caret: usize) -> Duration {
+    client.type_at(URI, caret, "a");
+    client.request_inline(URI, caret + 1, Trigger::Automatic);
+    let response = client.call("lacuna/document", json!({"uri": "file:///not/open.rs"}));
+    assert!(response.result.is_ok());
+    response.after
+}
+
+#[test]
+fn a_thousand_keys_wait_for_nothing_while_the_engine_works() {
+    let stage = Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"));
+    let script = Script { step_ms: 600_000.0, ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    let text: String =
+        (0..LINES / 4).map(|i| format!("fn f{i}(a: u32) -> u32 {{\n    a + {i}\n}}\n\n")).collect();
+    // Near the start, so that the client's own plain search for positions is no part of what is measured.
+    client.open(URI, "rust", &text);
+    let start = client.after(URI, "    a + 0");
+    let mut waits: Vec<Duration> = (0..KEYS).map(|number| key(&mut client, start + number % 40)).collect();
+    waits.sort();
+    let (p50, p99, most) = (waits[KEYS / 2], waits[KEYS * 99 / 100], waits[KEYS - 1]);
+    writeln!(std::io::stderr(), "typing: a message waits {p50:?} (p50), {p99:?} (p99), {most:?} (most)")
+        .unwrap();
+    assert!(p99 <= WAIT_P99_MAX, "p99 of the waits is {p99:?}");
+    assert_eq!(client.shut_down(), Some(0));
+}
