@@ -199,27 +199,36 @@ fn emacs_sends_a_null_where_others_send_nothing() {
     assert_eq!(answer["items"].as_array().map(Vec::len), Some(1), "{answer}");
 }
 
-#[test]
-fn frames_come_when_they_are_wanted_and_only_then() {
+/// A client that has asked for a proposal of four steps.
+fn watching(stage: &Stage, frames: bool) -> (Client, usize) {
     let script = Script { steps: 4, step_ms: 5.0, ..answering(&["g();"]) };
-    for wanted in [true, false] {
-        let stage = stage();
-        let mut client = stage.ready(&script, &Setup::with_options(json!({"frames": wanted})));
-        client.open(URI, "rust", "fn f() {\n    let a = \n}\n");
-        let caret = client.after(URI, "let a = ");
-        client.inline(URI, caret, Trigger::Automatic);
-        client.state("ready");
-        let frames = client.notifications("lacuna/frame");
-        let steps: Vec<u64> = frames.iter().map(|frame| frame["step"].as_u64().unwrap()).collect();
-        assert_eq!(steps, if wanted { vec![1, 2, 3, 4] } else { Vec::new() });
-        for frame in frames {
-            assert_eq!((&frame["uri"], &frame["version"]), (&json!(URI), &json!(1)));
-            assert_eq!(frame["range"]["start"], client.position(URI, caret));
-            assert_eq!(frame["cells"][0]["text"], "g();");
-            let state = if frame["step"] == 4 { "accepted" } else { "noise" };
-            assert_eq!(frame["cells"][0]["state"], state);
-        }
+    let mut client = stage.ready(&script, &Setup::with_options(json!({"frames": frames})));
+    client.open(URI, "rust", "fn f() {\n    let a = \n}\n");
+    let caret = client.after(URI, "let a = ");
+    client.inline(URI, caret, Trigger::Automatic);
+    (client, caret)
+}
+
+#[test]
+fn frames_show_each_step_in_order() {
+    let stage = stage();
+    let (mut client, caret) = watching(&stage, true);
+    for step in 1..=4 {
+        let frame = client.notification("lacuna/frame", |_| true);
+        assert_eq!((&frame["step"], &frame["stepsMax"]), (&json!(step), &json!(4)));
+        assert_eq!((&frame["uri"], &frame["version"]), (&json!(URI), &json!(1)));
+        assert_eq!(frame["range"]["start"], client.position(URI, caret));
+        assert_eq!(frame["cells"][0]["text"], "g();");
+        assert_eq!(frame["cells"][0]["state"], if step == 4 { "accepted" } else { "noise" });
     }
+}
+
+#[test]
+fn no_frames_come_unless_they_are_wanted() {
+    let stage = stage();
+    let (mut client, _) = watching(&stage, false);
+    client.status();
+    assert_eq!(client.notifications("lacuna/frame"), Vec::<Value>::new());
 }
 
 #[test]
