@@ -12,6 +12,7 @@ pub mod servers;
 pub mod tee;
 pub mod wire;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -90,4 +91,11 @@ pub fn lacuna(folder: &Path, args: &[&str]) -> Run {
 #[must_use]
 pub fn fixture(path: &str) -> PathBuf {
     workspace_root().join("fixtures").join(path)
+}
+
+/// Says a line to whoever runs the tests, past the runner's capture: for figures and for what was skipped.
+pub fn say(line: &str) {
+    let mut stderr = std::io::stderr();
+    // Nobody there to read it is no reason to fail.
+    let _ = writeln!(stderr, "{line}");
 }

@@ -1,6 +1,6 @@
 //! The two servers that tests talk to: the shipped binary, and the same server around an engine that plays a script.
 
-use crate::client::{Client, Launch, Setup};
+use crate::client::{Client, Launch, Setup, Trigger};
 use crate::engine::{Inference, SCRIPT_VARIABLE, Script, read_record};
 use crate::lacuna_binary;
 use std::path::{Path, PathBuf};
@@ -91,4 +91,18 @@ impl Stage {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// A server whose engine echoes still follows documents, infers, and ends as it should.
+///
+/// # Panics
+/// When it does not.
+pub fn check_alive(mut client: Client) {
+    let uri = "file:///project/alive.rs";
+    client.open(uri, "rust", "fn alive() {\n    let total = \n}\n");
+    let caret = client.after(uri, "total = ");
+    let items = client.inline(uri, caret, Trigger::Automatic);
+    assert_eq!(items[0]["insertText"], "total", "{items:?}");
+    client.assert_in_step(uri);
+    assert_eq!(client.shut_down(), Some(0));
 }

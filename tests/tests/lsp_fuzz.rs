@@ -8,7 +8,6 @@ use lacuna_tests::engine::Script;
 use lacuna_tests::fuzz::Fuzzer;
 use lacuna_tests::servers::Stage;
 use serde_json::{Value, json};
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 const URI: &str = "file:///fuzz/kept.rs";
@@ -118,5 +117,5 @@ fn it_survives_whatever_comes() {
     assert_eq!(panics, 0, "{panics} panics behind {sent} frames of seed {seed}");
     assert_eq!(client.shut_down(), Some(0));
     // Past the test runner's capture: how much was tried is part of the result.
-    writeln!(std::io::stderr(), "fuzz: {sent} frames in {seconds} s, seed {seed}").unwrap();
+    lacuna_tests::say(&format!("fuzz: {sent} frames in {seconds} s, seed {seed}"));
 }

@@ -5,7 +5,6 @@ use lacuna_tests::client::{Client, Setup, Trigger};
 use lacuna_tests::engine::Script;
 use lacuna_tests::servers::Stage;
 use serde_json::json;
-use std::io::Write;
 use std::time::Duration;
 
 const URI: &str = "file:///project/big.rs";
@@ -15,6 +14,9 @@ const KEYS: usize = 1000;
 /// What a person does not notice. The machine that runs the tests does other things too, so a few messages may wait longer.
 const WAIT_P99_MAX: Duration = Duration::from_millis(10);
 
+/// The same for an answer that takes no inference.
+const TYPED_THROUGH_P50_MAX: Duration = Duration::from_millis(2);
+
 /// A key, the request that an editor sends with it, and how long a message right behind them waits for its answer.
 fn key(client: &mut Client, caret: usize) -> Duration {
     client.type_at(URI, caret, "a");
@@ -22,6 +24,15 @@ fn key(client: &mut Client, caret: usize) -> Duration {
     let response = client.call("lacuna/document", json!({"uri": "file:///not/open.rs"}));
     assert!(response.result.is_ok());
     response.after
+}
+
+/// The median and the 99th percentile; printed past the test runner's capture.
+fn percentiles(what: &str, waits: &mut [Duration]) -> (Duration, Duration) {
+    waits.sort();
+    let last = waits.len() - 1;
+    let (p50, p99, most) = (waits[last / 2], waits[last * 99 / 100], waits[last]);
+    lacuna_tests::say(&format!("{what} {p50:?} (p50), {p99:?} (p99), {most:?} (most)"));
+    (p50, p99)
 }
 
 #[test]
@@ -35,10 +46,30 @@ fn a_thousand_keys_wait_for_nothing_while_the_engine_works() {
     client.open(URI, "rust", &text);
     let start = client.after(URI, "    a + 0");
     let mut waits: Vec<Duration> = (0..KEYS).map(|number| key(&mut client, start + number % 40)).collect();
-    waits.sort();
-    let (p50, p99, most) = (waits[KEYS / 2], waits[KEYS * 99 / 100], waits[KEYS - 1]);
-    writeln!(std::io::stderr(), "typing: a message waits {p50:?} (p50), {p99:?} (p99), {most:?} (most)")
-        .unwrap();
+    let (_, p99) = percentiles("typing: a message waits", &mut waits);
     assert!(p99 <= WAIT_P99_MAX, "p99 of the waits is {p99:?}");
     assert_eq!(client.shut_down(), Some(0));
+}
+
+#[test]
+fn what_is_typed_of_an_offer_is_answered_without_a_wait() {
+    let offer = format!("compute({});", "argument_of_it, ".repeat(20));
+    let stage = Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"));
+    let script = Script { candidates: vec![offer.clone()], ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    client.open(URI, "rust", "fn f() {\n    let a = \n}\n");
+    let mut caret = client.after(URI, "let a = ");
+    assert_eq!(client.inline(URI, caret, Trigger::Automatic).len(), 1);
+    let mut waits = Vec::new();
+    for letter in offer[..offer.len() - 3].chars() {
+        client.type_at(URI, caret, &letter.to_string());
+        caret += 1;
+        let id = client.request_inline(URI, caret, Trigger::Automatic);
+        let response = client.response(id);
+        waits.push(response.after);
+        assert_eq!(response.result.unwrap()["items"][0]["insertText"], offer);
+    }
+    assert_eq!(stage.inferences().len(), 1);
+    let (p50, _) = percentiles("typed through: an answer takes", &mut waits);
+    assert!(p50 <= TYPED_THROUGH_P50_MAX, "p50 of the answers is {p50:?}");
 }
