@@ -165,6 +165,11 @@ function Editor:answered()
   return self:lua('return seen.answered')
 end
 
+--- How many have been sent.
+function Editor:asked()
+  return self:lua('return seen.asked')
+end
+
 --- From here on, counts the times that the screen is drawn without the ghost text.
 function Editor:watch_for_flicker()
   self:lua([[

@@ -1,5 +1,5 @@
 -- The configuration of a user of Neovim 0.12, and a notebook of what the server tells it.
-local seen = { progress = {}, status = {}, answered = 0 }
+local seen = { progress = {}, status = {}, asked = 0, answered = 0 }
 _G.seen = seen
 
 vim.lsp.config('lacuna', {
@@ -36,8 +36,11 @@ map_action('gFr', 'refactor.rewrite.lacuna.refine')
 vim.api.nvim_create_autocmd('LspRequest', {
   callback = function(event)
     local request = event.data.request
-    if request.type == 'complete' and request.method == 'textDocument/inlineCompletion' then
-      seen.answered = seen.answered + 1
+    if request.method == 'textDocument/inlineCompletion' then
+      local count = ({ pending = 'asked', complete = 'answered' })[request.type]
+      if count then
+        seen[count] = seen[count] + 1
+      end
     end
   end,
 })

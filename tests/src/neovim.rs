@@ -3,6 +3,7 @@
 //! The cases themselves are Lua, in `tests/neovim`: a headless Neovim drives another one, which has a screen and gets keys
 //! as from a person. Between that one and the server stands `lacuna-tee`, which records the traffic.
 
+use crate::engine::{SCRIPT_VARIABLE, Script};
 use crate::tee::{check_recording, recorded};
 use crate::workspace_root;
 use serde_json::json;
@@ -50,12 +51,12 @@ fn version(neovim: &Path) -> Option<(u32, u32)> {
 }
 
 /// Runs a case of `tests/neovim/cases`; skips it where there is no Neovim. `server` is what Neovim starts, `code` what
-/// it must end with.
+/// that must end with, `script` what an engine plays that plays scripts.
 ///
 /// # Panics
 /// When the case fails, when the server broke the protocol or ended otherwise.
 #[expect(clippy::expect_used, reason = "a test helper: failing loudly is its job")]
-pub fn run_case(case: &str, tee: &str, server: &[&str], code: i32) {
+pub fn run_case(case: &str, tee: &str, server: &[&str], code: i32, script: Option<&Script>) {
     let Some(neovim) = neovim() else { return };
     let folder = TempDir::new().expect("a temporary folder");
     let recording = folder.path().join("traffic.jsonl");
@@ -64,6 +65,7 @@ pub fn run_case(case: &str, tee: &str, server: &[&str], code: i32) {
         .arg(workspace_root().join("tests/neovim/run.lua"))
         .arg(case)
         .env("LACUNA_NVIM", neovim)
+        .env(SCRIPT_VARIABLE, json!(script).to_string())
         .env("LACUNA_TEST_FOLDER", folder.path().join("project"))
         .env("LACUNA_TEST_SERVER", json!(recorded(tee, &recording, server)).to_string())
         .stdin(Stdio::null())

@@ -1,5 +1,6 @@
 //! The language server in a real Neovim, configured as its manual says; the cases are in `tests/neovim/cases`.
 
+use lacuna_tests::engine::Script;
 use lacuna_tests::lacuna_binary;
 use lacuna_tests::neovim::{neovim, run_case};
 
@@ -13,7 +14,7 @@ fn check_with_code(case: &str, code: i32) {
         return;
     }
     let lacuna = lacuna_binary().to_string_lossy();
-    run_case(case, env!("CARGO_BIN_EXE_lacuna-tee"), &[&lacuna, "lsp"], code);
+    run_case(case, env!("CARGO_BIN_EXE_lacuna-tee"), &[&lacuna, "lsp"], code, None);
 }
 
 #[test]
@@ -79,6 +80,19 @@ fn ghost_text_in_the_middle_of_a_line_does_not_repeat_the_rest() {
 #[test]
 fn whatever_is_typed_the_last_text_gets_the_ghost() {
     check("typing_fast");
+}
+
+#[test]
+fn what_is_superseded_is_given_up_in_silence() {
+    let script =
+        Script { candidates: vec!["candidate)".to_owned()], steps: 600, step_ms: 1.0, ..Script::default() };
+    run_case(
+        "superseded",
+        env!("CARGO_BIN_EXE_lacuna-tee"),
+        &[env!("CARGO_BIN_EXE_lacuna-scripted")],
+        0,
+        Some(&script),
+    );
 }
 
 #[test]

@@ -123,4 +123,27 @@ function cases.typing_fast()
   editor:quit()
 end
 
+-- For a slow engine. Neovim does not cancel what it no longer waits for; the server gives it up, and nobody is told of it.
+function cases.superseded()
+  local editor = Editor.open('point.rs', texts.RUST)
+  editor:insert_behind('Point::new(self.x - other.x')
+  for _, text in ipairs({ ',', ' ', 'a', 'b' }) do
+    local asked = editor:asked()
+    editor:type(text)
+    editor:wait('a request', function()
+      return editor:asked() > asked
+    end)
+  end
+  editor:wait('all answers', function()
+    return editor:answered() == editor:asked()
+  end)
+  local counters = editor:counters()
+  assert(counters.inferencesCancelled > 0 and counters.inferencesFinished == 1, vim.inspect(counters))
+  local ghost = editor:wait_for_ghost()
+  local expected = ghosts.lines_with(editor, ghost)
+  editor:keys('<Tab>')
+  editor:wait_for_lines(expected)
+  editor:quit()
+end
+
 return cases
