@@ -330,13 +330,20 @@ def machine():
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory_kb = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1])
     return {"cpu": cpu[1] if cpu else platform.machine(), "cores": os.cpu_count(),
-            "memory_gb": round(memory_kb / 2**20), "system": f"{platform.system()} {platform.machine()}", "load_at_start": round(os.getloadavg()[0], 2)}
+            "memory_gb": round(memory_kb / 2**20), "system": f"{platform.system()} {platform.machine()}",
+            "load_at_start": round(os.getloadavg()[0], 2)}
 
 
 def version(profile):
-    """What the binary says of itself; Lacuna's scripted server is the checkout's commit."""
-    ours = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    command = ours if profile.name == "lacuna" else [*profile.command, "--version"]
+    """What the binary says of itself; for Lacuna's scripted server the last commit of the checkout's server and model."""
+    if profile.name != "lacuna":
+        return output_of([profile.command[0], "--version"])
+    changed = output_of(["git", "-C", str(ROOT), "status", "--porcelain", "--", "server", "model"])
+    commit = output_of(["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "server", "model"])
+    return f"{commit} with changes" if changed else commit
+
+
+def output_of(command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -414,7 +421,7 @@ def main():
         profiles = [ours, *theirs]
         figures = {
             "date": datetime.now(timezone.utc).date().isoformat(), "machine": machine(),
-            "versions": {profile.name: version(profile) for profile in profiles},
+            "versions": {profile.name: version(profile) for profile in profiles + shipped},
             "settings": {profile.name: profile.settings for profile in profiles},
             "documents": {"count": 40, "lines": round(statistics.mean(text.count("\n") for text, _ in forty)),
                           "bytes": round(statistics.mean(len(text) for text, _ in forty))},
