@@ -60,6 +60,14 @@ fn a_marker_is_filled() {
 }
 
 #[test]
+fn line_ends_stay_what_they_are() {
+    let text = TODO.replace('\n', "\r\n");
+    let script = answering("let sum = a + b;\nsum");
+    let filled = check_applied(&script, &text, "refactor.rewrite.lacuna.fill", "todo!()");
+    assert_eq!(filled, format!("\n{}", text.replace("todo!()", "let sum = a + b;\r\n    sum")));
+}
+
+#[test]
 fn a_selection_is_filled_with_both_sides_in_view() {
     let stage = stage();
     let mut client = open(&stage, &answering("b - a"), &TODO.replace("todo!()", "a + b"));

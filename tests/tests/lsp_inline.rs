@@ -1,7 +1,7 @@
 //! Inline completion: what is offered where, and how an offer follows the text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
-use lacuna_tests::client::{Client, Setup, Trigger};
+use lacuna_tests::client::{Client, Encoding, Setup, Trigger};
 use lacuna_tests::engine::Script;
 use lacuna_tests::servers::Stage;
 use serde_json::{Value, json};
@@ -24,7 +24,11 @@ fn with_caret(marked: &str) -> (String, usize) {
 
 /// A client with a document, and where its caret is.
 fn open(stage: &Stage, script: &Script, marked: &str) -> (Client, usize) {
-    let mut client = stage.ready(script, &Setup::default());
+    open_in(Encoding::Utf8, stage, script, marked)
+}
+
+fn open_in(encoding: Encoding, stage: &Stage, script: &Script, marked: &str) -> (Client, usize) {
+    let mut client = stage.ready(script, &Setup::with_encoding(encoding));
     let (text, caret) = with_caret(marked);
     client.open(URI, "rust", &text);
     (client, caret)
@@ -32,8 +36,12 @@ fn open(stage: &Stage, script: &Script, marked: &str) -> (Client, usize) {
 
 /// The texts that the document may become by accepting an offer of this engine.
 fn offered(marked: &str, script: &Script, trigger: Trigger) -> Vec<String> {
+    offered_in(Encoding::Utf8, marked, script, trigger)
+}
+
+fn offered_in(encoding: Encoding, marked: &str, script: &Script, trigger: Trigger) -> Vec<String> {
     let stage = stage();
-    let (mut client, caret) = open(&stage, script, marked);
+    let (mut client, caret) = open_in(encoding, &stage, script, marked);
     let items = client.inline(URI, caret, trigger);
     let texts = items.iter().map(|item| client.accepted(URI, item)).collect();
     if items.is_empty() {
@@ -45,7 +53,10 @@ fn offered(marked: &str, script: &Script, trigger: Trigger) -> Vec<String> {
 /// With the caret at `‸`, the engine's `text` is offered such that the document becomes `expected`.
 #[track_caller]
 fn check(marked: &str, text: &str, expected: &str) {
-    assert_eq!(offered(marked, &answering(&[text]), Trigger::Automatic), [expected], "{marked}");
+    for encoding in Encoding::ALL {
+        let offered = offered_in(encoding, marked, &answering(&[text]), Trigger::Automatic);
+        assert_eq!(offered, [expected], "{marked} in {}", encoding.name());
+    }
 }
 
 #[test]
@@ -57,6 +68,13 @@ fn the_rest_of_a_line_is_offered() {
         "a;",
         "fn f() {\n    let a = \"🦀\"; let b = a;\n}\n",
     );
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_stay_what_they_are() {
+    check("\u{feff}use a; const B: i32 = ‸", "1;", "\u{feff}use a; const B: i32 = 1;");
+    check("fn f() {\r    let a = ‸\r}\r", "g(1);", "fn f() {\r    let a = g(1);\r}\r");
+    check("fn f() {\r\n    ‸\r\n}\r\n", "g(1);\nh(2);", "fn f() {\r\n    g(1);\r\n    h(2);\r\n}\r\n");
 }
 
 #[test]

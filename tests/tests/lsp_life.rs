@@ -76,6 +76,20 @@ fn a_model_named_at_the_start_is_loaded_once() {
     assert_eq!(starts, 1);
 }
 
+/// A client that says twice that it is ready gets one engine.
+#[test]
+fn initialized_a_second_time_changes_nothing() {
+    let stage = stage();
+    let mut client = stage.ready(&Script { load_ms: 50.0, ..Script::default() }, &Setup::default());
+    client.notifications("lacuna/status");
+    client.notify("initialized", json!({}));
+    client.open(URI, "rust", TEXT);
+    assert_eq!(items(&mut client).len(), 1);
+    client.status();
+    let states = client.notifications("lacuna/status");
+    assert!(states.iter().all(|status| status["state"] != "starting"), "{states:?}");
+}
+
 #[test]
 fn a_model_whose_loading_panics_is_said_too() {
     let stage = stage();
