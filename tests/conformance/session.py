@@ -21,7 +21,7 @@ AUTOMATIC = types.InlineCompletionTriggerKind.Automatic
 INVOKED = types.InlineCompletionTriggerKind.Invoked
 CURSOR = "‸"
 # Seconds until what has to come must have come.
-PATIENCE = 30
+PATIENCE = 20
 
 
 def strict_converter():
@@ -125,7 +125,7 @@ class Session:
         """Shuts the server down as an editor does, and says whether everything was as it must be."""
         logging.getLogger("pygls").removeHandler(self._complaints)
         if self.client._server.returncode is None:
-            assert await self.client.shutdown_async(None) is None
+            assert await asyncio.wait_for(self.client.shutdown_async(None), PATIENCE) is None
             self.client.exit(None)
             assert await asyncio.wait_for(self.client._server.wait(), PATIENCE) == 0
         await self.client.stop()
