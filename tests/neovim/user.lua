@@ -1,11 +1,14 @@
--- The configuration of a user of Neovim 0.12, and a notebook of what the server tells it.
+-- The configuration of a user who does as `editors/README.md` says, and a notebook of what the server tells the editor.
+local here = vim.fs.dirname(debug.getinfo(1, 'S').source:sub(2))
+local manual = io.open(vim.fs.joinpath(here, '../../editors/README.md')):read('a')
+assert(load(assert(manual:match('```lua\n(.-)```'), 'the manual has no Lua')))()
+
 local seen = { progress = {}, status = {}, asked = 0, answered = 0 }
 _G.seen = seen
 
+-- The server under test in place of the installed one.
 vim.lsp.config('lacuna', {
   cmd = vim.json.decode(vim.env.LACUNA_TEST_SERVER),
-  filetypes = { 'rust', 'python' },
-  root_markers = { '.git' },
   init_options = vim.json.decode(vim.env.LACUNA_TEST_OPTIONS, { luanil = { object = true } }),
   handlers = {
     ['lacuna/status'] = function(_, params)
@@ -13,17 +16,6 @@ vim.lsp.config('lacuna', {
     end,
   },
 })
-vim.lsp.enable('lacuna')
-vim.lsp.inline_completion.enable(true)
-
-vim.keymap.set('i', '<Tab>', function()
-  if not vim.lsp.inline_completion.get() then
-    return '<Tab>'
-  end
-end, { expr = true, desc = 'Accept the ghost text' })
-vim.keymap.set('i', '<C-J>', function()
-  vim.lsp.inline_completion.select()
-end, { desc = 'The next ghost text' })
 
 local function map_action(keys, kind)
   vim.keymap.set({ 'n', 'x' }, keys, function()
