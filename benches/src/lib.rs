@@ -1,4 +1,6 @@
-//! What the benches share: a large source file made of plausible code, and percentiles.
+//! What the benches share: a large source file made of plausible code, percentiles, and the measures of the language server.
+
+pub mod lsp;
 
 use std::fmt::Write as _;
 use std::time::Duration;
