@@ -53,7 +53,8 @@ impl DiffusionEngine {
     fn prepare<'r>(&mut self, request: &'r InfillRequest, run: &mut Run<'_>) -> Result<Job<'r>, EngineError> {
         request.validate(&self.limits)?;
         let prompt = self.healed_prompt(request)?;
-        run.stats.prompt_tokens = prompt.ids.len() + prompt.head.len();
+        // What of the prompt lies on the canvas is no part of what the encoder reads.
+        run.stats.prompt_tokens = prompt.ids.len();
         run.stats.cached_tokens = self.session.read(&prompt.ids, run.cancel)?;
         let around = Frameset {
             head: prompt.head.clone(),

@@ -71,6 +71,19 @@ impl KvCache {
         }
     }
 
+    /// Hides every position from `len` on; answers how many were held, for [`KvCache::unhide`]. Nothing may be appended
+    /// in between.
+    pub(crate) fn hide(&mut self, len: usize) -> usize {
+        let held = self.len;
+        self.len = held.min(len);
+        held
+    }
+
+    /// Shows again what [`KvCache::hide`] hid.
+    pub(crate) fn unhide(&mut self, held: usize) {
+        self.len = held;
+    }
+
     /// Bytes allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {

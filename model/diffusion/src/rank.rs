@@ -53,7 +53,7 @@ pub(crate) fn tokenizer_fault(error: impl std::fmt::Display) -> EngineError {
 /// Scores `drafts` in one batch and sorts them, best first; equal texts are kept once.
 ///
 /// The line that holds the hole is read anew as running text, from the last line break of the prompt on, so that no
-/// score suffers from a token that the cursor cut. The cache is left at that line break.
+/// score suffers from a token that the cursor cut. The cache keeps what it holds of that line for the next request.
 pub(crate) fn rank(
     engine: &mut DiffusionEngine,
     job: &Job<'_>,
@@ -78,8 +78,7 @@ pub(crate) fn rank(
         sequences.push([&prompt[line_start - 1..line_start], &ids[..]].concat());
         starts.push(offsets);
     }
-    engine.session.rollback(line_start - 1);
-    let log_probs = engine.session.log_probs(&sequences, 1, cancel)?;
+    let log_probs = engine.session.log_probs_after(line_start - 1, &sequences, 1, cancel)?;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(drafts.len());
     for ((draft, log_probs), starts) in drafts.into_iter().zip(log_probs).zip(starts) {
         let suffix_at = line.len() + draft.text.len();

@@ -99,6 +99,20 @@ impl Session {
         self.ids.truncate(len);
     }
 
+    /// As [`Session::log_probs`], but after the first `len` positions of the cache, which keeps them all.
+    pub(crate) fn log_probs_after(
+        &mut self,
+        len: usize,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let held = self.cache.hide(len);
+        let log_probs = self.log_probs(sequences, skip, cancel);
+        self.cache.unhide(held);
+        log_probs
+    }
+
     /// Causal log-probabilities of `sequences` after the cache, all in one batch, nothing written: for each sequence
     /// ln p of its tokens from `skip` (> 0) on.
     pub(crate) fn log_probs(

@@ -1,10 +1,11 @@
 //! Context beyond the file: similar code of other documents, chosen anew only when the caret has gone far or another
 //! document was worked on, so that the encoder keeps what it has read.
 
-use crate::documents::View;
+use crate::documents::{Other, View};
 use crate::model::Model;
 use crate::server::Shared;
 use crate::settings::Settings;
+use lacuna_text::Snapshot;
 use lacuna_text::context::{Index, Neighbour, Query, render};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -75,9 +76,17 @@ impl Contexts {
         if let Some(kept) = state.kept.get(&view.uri).filter(holds) {
             return kept.text.clone();
         }
-        let names: Vec<String> = others.iter().map(|(uri, _)| name(shared, uri)).collect();
+        // What the settings keep Lacuna out of is shown to no model, not even as context.
+        let others: Vec<(String, Snapshot)> = others
+            .into_iter()
+            .filter_map(|Other { uri, language_id, snapshot }| {
+                let (settings, path) = shared.settings_of(&uri);
+                let allowed = settings.allows(&language_id, path.as_deref());
+                allowed.then(|| (path.unwrap_or_else(|| uri.0.clone()), snapshot))
+            })
+            .collect();
         let neighbours: Vec<Neighbour<'_>> =
-            names.iter().zip(&others).map(|(name, (_, snapshot))| Neighbour { name, snapshot }).collect();
+            others.iter().map(|(name, snapshot)| Neighbour { name, snapshot }).collect();
         let own = name(shared, &view.uri);
         let query = Query { name: &own, snapshot: &view.snapshot, hole: offset..offset };
         let snippets = state.index.snippets(&query, &neighbours, tokens_max, model);

@@ -44,6 +44,17 @@ pub struct View {
     pub snapshot: Snapshot,
 }
 
+/// Another document, for what it tells of the one that is worked on.
+#[derive(Clone, Debug)]
+pub struct Other {
+    /// Its name.
+    pub uri: lsp::Uri,
+    /// The client's name of its language.
+    pub language_id: Arc<str>,
+    /// Its text and tree.
+    pub snapshot: Snapshot,
+}
+
 struct Open {
     document: Document,
     language_id: Arc<str>,
@@ -60,7 +71,7 @@ pub struct Documents {
     open: HashMap<lsp::Uri, Open>,
     /// Names of open documents, the one edited or asked about last in front.
     recent: VecDeque<lsp::Uri>,
-    closed: VecDeque<(lsp::Uri, Snapshot)>,
+    closed: VecDeque<Other>,
     encoding: Encoding,
     openings: u64,
     switches: u64,
@@ -81,7 +92,7 @@ impl Documents {
     /// Opens a document; one that is open already gets the new text.
     pub fn open(&mut self, item: lsp::TextDocumentItem) {
         self.openings += 1;
-        self.closed.retain(|(uri, _)| *uri != item.uri);
+        self.closed.retain(|other| other.uri != item.uri);
         let language_id: &str = &serde_json::to_value(&item.language_id)
             .ok()
             .and_then(|id| id.as_str().map(str::to_owned))
@@ -119,7 +130,7 @@ impl Documents {
         let Some(open) = self.open.remove(uri) else { return false };
         self.recent.retain(|other| other != uri);
         if open.document.len() <= CLOSED_BYTES_MAX && open.document.version() > 0 {
-            self.closed.push_front((uri.clone(), open.document.snapshot()));
+            self.closed.push_front(open.other(uri));
             self.closed.truncate(CLOSED_MAX);
         }
         true
@@ -176,12 +187,9 @@ impl Documents {
 
     /// Other documents, the most recently edited first: those that are open, then those that were.
     #[must_use]
-    pub fn others(&self, uri: &lsp::Uri, most: usize) -> Vec<(lsp::Uri, Snapshot)> {
-        let open = self
-            .recent
-            .iter()
-            .filter_map(|name| Some((name.clone(), self.open.get(name)?.document.snapshot())));
-        open.chain(self.closed.iter().cloned()).filter(|(name, _)| name != uri).take(most).collect()
+    pub fn others(&self, uri: &lsp::Uri, most: usize) -> Vec<Other> {
+        let open = self.recent.iter().filter_map(|name| Some(self.open.get(name)?.other(name)));
+        open.chain(self.closed.iter().cloned()).filter(|other| other.uri != *uri).take(most).collect()
     }
 
     /// How often the work went from one document to another.
@@ -207,6 +215,14 @@ impl Open {
             language_id: Arc::clone(&self.language_id),
             version: self.version,
             opening: self.opening,
+            snapshot: self.document.snapshot(),
+        }
+    }
+
+    fn other(&self, uri: &lsp::Uri) -> Other {
+        Other {
+            uri: uri.clone(),
+            language_id: Arc::clone(&self.language_id),
             snapshot: self.document.snapshot(),
         }
     }

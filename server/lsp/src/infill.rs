@@ -146,16 +146,15 @@ fn on_frame(
     let encoding = shared.documents().encoding();
     let range = convert::lsp_range(wish.snapshot, &wish.region.range, encoding);
     let (uri, version) = (wish.view.uri.clone(), wish.view.version);
-    let (frames, status) = (settings.frames.then(|| shared.frames.clone()), Arc::clone(&shared.status));
+    let (frames, status) = (settings.frames, Arc::clone(&shared.status));
     Some(Box::new(move |frame: Frame| {
         let step = Step { step: frame.step, steps_max: frame.steps_max };
         if let Some(on_step) = &mut on_step {
             on_step(step);
         }
-        if let Some(frames) = &frames {
+        if frames {
             status.step(step);
-            // Who does not keep up misses frames: they are a picture, not the answer.
-            let _ = frames.try_send(FrameParams::new(uri.clone(), version, range, frame));
+            status.frame(FrameParams::new(uri.clone(), version, range, frame));
         }
     }))
 }

@@ -5,12 +5,17 @@ use crate::turns::Lane;
 use lacuna_engine::{CancelToken, EngineError, Frame, InfillRequest, Infilled};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tower_lsp::gen_lsp_types::Uri;
 
 /// Jobs that wait, over all documents; the oldest gives way.
 const WAITING_MAX: usize = 64;
+
+/// Two requests of a person are further apart than this, those of a program in a burst are not.
+const REST: Duration = Duration::from_millis(5);
+/// A burst that never rests is served all the same.
+const BURST: Duration = Duration::from_millis(250);
 
 /// What became of a job.
 pub type Reply = Result<Answer, EngineError>;
@@ -64,6 +69,8 @@ pub enum Next {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
+    /// Jobs that ever came, to tell a queue at rest from one in a burst.
+    pushes: u64,
     reload: bool,
     stop: bool,
 }
@@ -91,6 +98,7 @@ impl Scheduler {
             state.waiting.pop_front();
         }
         state.waiting.push_back(job);
+        state.pushes += 1;
         drop(state);
         self.changed.notify_one();
     }
@@ -108,6 +116,23 @@ impl Scheduler {
         state.waiting.clear();
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Waits for the end of a burst: until no job came for [`REST`], at most [`BURST`] long.
+    ///
+    /// For the time after a superseded job. Its successor may well be superseded next, and starting each only to stop it
+    /// again helps nobody.
+    pub fn settle(&self) {
+        let end = Instant::now() + BURST;
+        let mut state = self.lock();
+        loop {
+            let before = state.pushes;
+            let waited = self.changed.wait_timeout(state, REST).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if state.stop || (waited.1.timed_out() && state.pushes == before) || Instant::now() >= end {
+                return;
+            }
+        }
     }
 
     /// What to do next; waits for it. The newest job of those that type comes first: its user waits now.
@@ -211,6 +236,23 @@ mod tests {
         scheduler.push(newer);
         scheduler.push(older);
         assert_eq!(next(&scheduler), "newer");
+    }
+
+    #[test]
+    fn a_burst_that_never_rests_is_served_all_the_same() {
+        let scheduler = std::sync::Arc::new(Scheduler::default());
+        let (done, ended) = std::sync::mpsc::channel();
+        let settling = std::sync::Arc::clone(&scheduler);
+        let waiting = std::thread::spawn(move || {
+            settling.settle();
+            done.send(()).unwrap();
+        });
+        let start = Instant::now();
+        while ended.try_recv().is_err() {
+            drop(push(&scheduler, "a", Lane::Inline, "x"));
+            assert!(start.elapsed() < 100 * BURST, "it never ends");
+        }
+        waiting.join().unwrap();
     }
 
     #[test]

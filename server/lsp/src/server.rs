@@ -4,12 +4,12 @@ use crate::client::{Abilities, abilities};
 use crate::configuration::Configuration;
 use crate::context::Contexts;
 use crate::documents::Documents;
-use crate::own::frame::{FrameNotification, FrameParams};
-use crate::own::status::{StatusNotification, StatusParams};
+use crate::own::frame::FrameNotification;
+use crate::own::status::StatusNotification;
 use crate::progress::Progress;
 use crate::requests::capabilities;
 use crate::settings::{Settings, Warning, needs_engine_restart};
-use crate::status::Status;
+use crate::status::{News, Status};
 use crate::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,8 +23,6 @@ use tower_lsp::{Client, LanguageServer};
 
 /// How long the start waits for a client's settings before it goes on without them.
 const CONFIGURATION_WAIT: Duration = Duration::from_secs(2);
-/// Frames that wait to be sent; with more, a client that does not read misses some.
-const FRAMES_MAX: usize = 64;
 
 const SERVING: u8 = 1;
 const SHUT_DOWN: u8 = 2;
@@ -41,8 +39,6 @@ pub struct Shared {
     pub progress: Progress,
     /// Context beyond the file, kept while it serves.
     pub contexts: Contexts,
-    /// Frames on their way to the client.
-    pub frames: mpsc::Sender<FrameParams>,
     documents: Mutex<Documents>,
     configuration: Mutex<Configuration>,
     /// What was wrong with the settings when the client was last told.
@@ -59,8 +55,8 @@ pub struct Shared {
 pub struct Parts {
     /// The engine's thread.
     pub worker: Arc<Worker>,
-    /// The account, and where its changes come out.
-    pub status: (Arc<Status>, mpsc::Receiver<StatusParams>),
+    /// The account, and where its news come out.
+    pub status: (Arc<Status>, mpsc::Receiver<News>),
     /// Ends the process when the process with this id is gone.
     pub watch_parent: fn(i32),
     /// Takes settings of the log over.
@@ -74,21 +70,17 @@ pub struct Server {
 }
 
 impl Shared {
-    /// The state of a server for a client; starts the tasks that send statuses and frames.
+    /// The state of a server for a client; starts the task that sends its news.
     #[must_use]
     pub fn new(client: Client, parts: Parts) -> Arc<Self> {
-        let (status, mut changes) = parts.status;
-        let (frames, mut drawn) = mpsc::channel(FRAMES_MAX);
+        let (status, mut news) = parts.status;
         let teller = client.clone();
         tokio::spawn(async move {
-            while let Some(change) = changes.recv().await {
-                teller.send_notification::<StatusNotification>(change).await;
-            }
-        });
-        let teller = client.clone();
-        tokio::spawn(async move {
-            while let Some(frame) = drawn.recv().await {
-                teller.send_notification::<FrameNotification>(frame).await;
+            while let Some(news) = news.recv().await {
+                match news {
+                    News::Status(status) => teller.send_notification::<StatusNotification>(status).await,
+                    News::Frame(frame) => teller.send_notification::<FrameNotification>(frame).await,
+                }
             }
         });
         Arc::new(Self {
@@ -97,7 +89,6 @@ impl Shared {
             status,
             progress: Progress::default(),
             contexts: Contexts::default(),
-            frames,
             documents: Mutex::default(),
             configuration: Mutex::default(),
             told: Mutex::default(),

@@ -1,13 +1,23 @@
 //! The server's account of itself: one state, its counters, and the word to the client at every change.
 
+use crate::own::frame::FrameParams;
 use crate::own::status::{Counters, Last, ModelSummary, State, StatusParams, Step};
 use lacuna_engine::{EngineError, Infilled, ModelInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// Changes that wait to be sent; with more, a client that does not read misses some.
-pub const CHANGES_MAX: usize = 64;
+/// News that wait to be sent; with more, a client that does not read misses some.
+pub const NEWS_MAX: usize = 128;
+
+/// What the client is told unasked, in the order it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A change of state.
+    Status(StatusParams),
+    /// The canvas after a step.
+    Frame(FrameParams),
+}
 
 /// What is known of the engine; whether the user wants any of it is [`Facts::disabled`].
 #[derive(Default)]
@@ -27,7 +37,7 @@ struct Facts {
 /// Shared by handlers and the engine's thread.
 pub struct Status {
     facts: Mutex<Facts>,
-    changes: mpsc::Sender<StatusParams>,
+    news: mpsc::Sender<News>,
     /// Whether the client has been told anything: what it knows by itself is nothing.
     told: AtomicBool,
     /// Panics of handlers; the transport counts them.
@@ -35,14 +45,14 @@ pub struct Status {
 }
 
 impl Status {
-    /// A status that says *starting*, and where its changes come out.
+    /// A status that says *starting*, and where its news come out.
     #[must_use]
-    pub fn new() -> (Arc<Self>, mpsc::Receiver<StatusParams>) {
-        let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<News>) {
+        let (news, receiver) = mpsc::channel(NEWS_MAX);
         (
             Arc::new(Self {
                 facts: Mutex::default(),
-                changes,
+                news,
                 told: AtomicBool::new(false),
                 panics: Arc::default(),
             }),
@@ -86,6 +96,14 @@ impl Status {
     /// A step of it is done.
     pub fn step(&self, step: Step) {
         self.update(|facts| facts.step = Some(step));
+    }
+
+    /// The canvas after a step. Who does not keep up misses frames: they are a picture, not the answer, and leave room
+    /// for changes of state.
+    pub fn frame(&self, frame: FrameParams) {
+        if self.news.capacity() > NEWS_MAX / 2 {
+            let _ = self.news.try_send(News::Frame(frame));
+        }
     }
 
     /// It is filled, or given up.
@@ -156,8 +174,8 @@ impl Status {
         if self.told.swap(true, Ordering::Relaxed) && before == (facts.state(), facts.message()) {
             return;
         }
-        // Sent under the lock, so that changes come out in their order; a full channel drops, it never waits.
-        let _ = self.changes.try_send(facts.params(&self.panics));
+        // Sent under the lock, so that news come out in their order; a full channel drops, it never waits.
+        let _ = self.news.try_send(News::Status(facts.params(&self.panics)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
@@ -226,7 +244,7 @@ mod tests {
         status.set_disabled(true);
         status.failed("no such directory");
         let mut told = Vec::new();
-        while let Ok(change) = changes.try_recv() {
+        while let Ok(News::Status(change)) = changes.try_recv() {
             told.push(change);
         }
         let states: Vec<State> = told.iter().map(|change| change.state).collect();
@@ -239,11 +257,11 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_holds_nobody_up() {
         let (status, changes) = Status::new();
-        for _ in 0..CHANGES_MAX {
+        for _ in 0..NEWS_MAX {
             status.busy();
             status.done(&Err(EngineError::Cancelled));
         }
-        assert_eq!(changes.len(), CHANGES_MAX);
-        assert_eq!(status.params().counters.inferences_started, CHANGES_MAX as u64);
+        assert_eq!(changes.len(), NEWS_MAX);
+        assert_eq!(status.params().counters.inferences_started, NEWS_MAX as u64);
     }
 }

@@ -93,10 +93,14 @@ impl Worker {
                         let _ = job.reply.send(Err(self.not_loaded()));
                         continue;
                     };
-                    if self.answer(loaded.as_mut(), *job).is_break() {
-                        drop(engine.take());
-                        self.status.restarted();
-                        engine = self.load();
+                    match self.answer(loaded.as_mut(), *job) {
+                        End::Answered => {}
+                        End::Superseded => self.scheduler.settle(),
+                        End::Panicked => {
+                            drop(engine.take());
+                            self.status.restarted();
+                            engine = self.load();
+                        }
                     }
                 }
             }
@@ -137,8 +141,8 @@ impl Worker {
         EngineError::Compute { while_doing: "starting".to_owned(), reason: self.status.message() }
     }
 
-    /// Runs a job; breaks when the engine panicked and cannot be trusted any more.
-    fn answer(&self, engine: &mut dyn Engine, job: Job) -> std::ops::ControlFlow<()> {
+    /// Runs a job and answers it.
+    fn answer(&self, engine: &mut dyn Engine, job: Job) -> End {
         let Job { request, cancel, on_frame, reply, queued, .. } = job;
         let start = Instant::now();
         let wait_ms = ms(start - queued);
@@ -148,22 +152,32 @@ impl Worker {
             Some(on_frame) => engine.infill(&request, &cancel, &mut Watched(on_frame)),
         }));
         let engine_ms = ms(start.elapsed());
-        let (outcome, flow) = match outcome {
-            Ok(outcome) => (outcome, std::ops::ControlFlow::Continue(())),
+        let (outcome, end) = match outcome {
+            Ok(Err(EngineError::Cancelled)) => (Err(EngineError::Cancelled), End::Superseded),
+            Ok(outcome) => (outcome, End::Answered),
             Err(payload) => {
                 self.status.panicked();
                 let reason = describe(&*payload);
                 // The message may quote code: the panic hook logs the place only.
                 tracing::error!("the engine panicked; it is started anew");
                 let error = EngineError::Compute { while_doing: "filling a hole".to_owned(), reason };
-                (Err(error), std::ops::ControlFlow::Break(()))
+                (Err(error), End::Panicked)
             }
         };
         self.status.done(&outcome);
         // Nobody may wait for it any more: the client cancelled, or went on.
         let _ = reply.send(outcome.map(|infilled| Answer { infilled, wait_ms, engine_ms }));
-        flow
+        end
     }
+}
+
+/// How a job ended.
+enum End {
+    Answered,
+    /// Nobody waited for it any more; as a rule because something newer came.
+    Superseded,
+    /// The engine cannot be trusted any more.
+    Panicked,
 }
 
 struct Watched(crate::scheduler::OnFrame);
