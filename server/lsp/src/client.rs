@@ -25,6 +25,8 @@ pub struct Abilities {
     pub action_literals: bool,
     /// Markdown in the documentation of a completion item.
     pub completion_markdown: bool,
+    /// It renders plain documentation as Markdown too (Helix, which names no format).
+    pub renders_all_as_markdown: bool,
     /// Details beside the label of a completion item.
     pub completion_label_details: bool,
     /// Text of a completion item inserted with its indentation as it is.
@@ -48,6 +50,8 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
         let list = capabilities.pointer(pointer).and_then(Value::as_array);
         list.is_some_and(|list| list.contains(item))
     };
+    let is_named =
+        |name: &str| params.client_info.as_ref().is_some_and(|client| client.name.eq_ignore_ascii_case(name));
     let offers = |kind: &str| lists("/general/positionEncodings", &json!(kind));
     let encoding = match (offers("utf-8"), offers("utf-16"), offers("utf-32")) {
         (true, _, _) => Encoding::Utf8,
@@ -57,7 +61,7 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
     Abilities {
         encoding,
         inline_completion: has("/textDocument/inlineCompletion"),
-        never_invokes: params.client_info.as_ref().is_some_and(|client| client.name == "Neovim"),
+        never_invokes: is_named("Neovim"),
         configuration: is("/workspace/configuration"),
         progress: is("/window/workDoneProgress"),
         document_changes: is("/workspace/workspaceEdit/documentChanges"),
@@ -66,6 +70,7 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
             "/textDocument/completion/completionItem/documentationFormat",
             &json!("markdown"),
         ),
+        renders_all_as_markdown: is_named("helix"),
         completion_label_details: is("/textDocument/completion/completionItem/labelDetailsSupport"),
         completion_as_is: lists(
             "/textDocument/completion/completionItem/insertTextModeSupport/valueSet",

@@ -80,12 +80,13 @@ fn item(client: &Abilities, language_id: &str, edit: TextEdit) -> CompletionItem
     let short: String = first.chars().take(LABEL_CHARS_MAX).collect();
     let more = short.len() < text.trim().len();
     let from = || CompletionItemLabelDetails { detail: None, description: Some("lacuna".to_owned()) };
-    let documentation = match client.completion_markdown {
-        true => Documentation::MarkupContent(MarkupContent {
-            kind: MarkupKind::Markdown,
-            value: fenced(language_id, &text),
-        }),
-        false => Documentation::String(text.clone()),
+    let documentation = if client.completion_markdown {
+        let value = fenced(language_id, &text);
+        Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value })
+    } else if client.renders_all_as_markdown {
+        Documentation::String(fenced(language_id, &text))
+    } else {
+        Documentation::String(text.clone())
     };
     CompletionItem {
         label: if more { format!("{short}…") } else { short },
