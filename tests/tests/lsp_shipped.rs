@@ -102,6 +102,33 @@ fn typing_it_keeps_it_and_departing_from_it_asks_the_model_again() {
     assert!(new <= 32, "{new} tokens were read anew after a few typed characters: {status}");
 }
 
+/// Requests given up in the middle of their work leave nothing behind in the model's cache: what is offered depends on the
+/// text alone, not on how it came about.
+#[test]
+fn the_same_text_gets_the_same_offer_whatever_came_before() {
+    let (mut fresh, uri) = open("rust", RUST, &Setup::default());
+    let caret = fresh.after(&uri, "self.x - other.x, ");
+    let expected = fresh.inline(&uri, caret, Trigger::Invoked);
+    let (mut client, uri) = open("rust", PYTHON, &Setup::default());
+    for round in 0..3 {
+        client.replace_all(&uri, &RUST.replace("Point", ["Vector", "Pair", "P"][round]));
+        let mut at = client.after(&uri, "self.x - other.x, ");
+        let ids: Vec<i64> = "self.y §"
+            .chars()
+            .map(|letter| {
+                client.type_at(&uri, at, &letter.to_string());
+                at += letter.len_utf8();
+                client.request_inline(&uri, at, Trigger::Automatic)
+            })
+            .collect();
+        for id in ids {
+            client.response(id);
+        }
+        client.replace_all(&uri, RUST);
+        assert_eq!(client.inline(&uri, caret, Trigger::Invoked), expected, "round {round}");
+    }
+}
+
 #[test]
 fn asked_for_it_offers_alternatives() {
     let (mut client, uri) = open("rust", RUST, &Setup::default());
