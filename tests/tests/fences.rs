@@ -36,7 +36,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("tower-lsp", &["lacuna-lsp"]),
     ("lsp-types", &["lacuna-lsp"]),
     ("gen-lsp-types", &["lacuna-lsp"]),
-    ("clap", &["lacuna-cli"]),
+    ("clap", &["lacuna-cli", "lacuna-benches"]),
 ];
 
 /// Outside crates that must not be anywhere below a crate, however deep.

@@ -141,8 +141,9 @@ impl Transport {
 
     fn call(&mut self, request: Request) -> ControlFlow<()> {
         let exits = request.method() == "exit";
-        // Short, and the last word of clients that then close the stream without waiting for the answer.
-        let at_once = exits || request.method() == "shutdown";
+        // Short, and some clients wait for the answer of neither: what they send next finds the server ready, and the end
+        // of the stream finds it shut down.
+        let at_once = exits || matches!(request.method(), "initialize" | "shutdown");
         let id = request.id().cloned();
         // What the front does in order of arrival happens in `call`; a defect there must not end the server either.
         let panics = Arc::clone(&self.panics);

@@ -38,13 +38,19 @@ impl Worker {
         })
     }
 
-    /// Starts the thread; it loads the engine first.
+    /// Starts the thread, once; it loads the engine first.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self: &Arc<Self>, settings: EngineSettings) -> std::io::Result<()> {
+        if self.started.load(Ordering::Acquire) {
+            return Ok(());
+        }
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-        self.started.store(true, Ordering::Release);
+        // Of two that come here at once one starts.
+        if self.started.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
         let worker = Arc::clone(self);
         thread::Builder::new().name("lacuna-engine".to_owned()).spawn(move || worker.run())?;
         Ok(())
