@@ -2,6 +2,7 @@
 //! departs from it.
 
 use super::caret::{Caret, ask, status_request};
+use super::process::Process;
 use super::{Figure, Programs, Target, code};
 use crate::quantile;
 use lacuna_tests::client::{Client, Response, Setup, Trigger};
@@ -23,6 +24,8 @@ struct Measured {
     place: Vec<Duration>,
     /// A request whose proposal stood on offer.
     through: Vec<Duration>,
+    /// The same less the time that threads of server and client had no core.
+    with_core: Vec<Duration>,
     /// A request after a letter that no proposal has.
     departed: Vec<Duration>,
     /// Tokens the encoder read for that: of the prompt, not in the cache.
@@ -81,6 +84,7 @@ fn place(
     (line, kept, was): (usize, usize, &str),
     measured: &mut Measured,
 ) {
+    let server = Process(client.process_id());
     let at = |column: usize| json!({"line": line, "character": column});
     let cut = caret.replaced(&at(kept), &at(was.len()), "");
     let first = propose(client, caret, cut);
@@ -95,8 +99,11 @@ fn place(
         for letter in rest.chars().take(most).take_while(|letter| letter.is_ascii() && *letter != '\n') {
             let change = caret.typed(&letter.to_string());
             typed += 1;
+            let waited = server.without_core();
             let answer = propose(client, caret, change);
+            let waited = server.without_core().saturating_sub(waited);
             measured.through.push(answer.after);
+            measured.with_core.push(answer.after.saturating_sub(waited));
             measured.flickers += usize::from(item(&answer) != offered);
         }
     }
@@ -152,6 +159,8 @@ fn told(way: &str, mut measured: Measured) -> Vec<Figure> {
     figures.extend(Figure::quantiles(&name, &mut measured.place, &[(0.5, Some(200.0)), (0.95, None)]));
     let name = format!("{way}: typed through, {} requests", measured.through.len());
     figures.extend(Figure::quantiles(&name, &mut measured.through, &[(0.5, Some(2.0)), (0.99, Some(2.0))]));
+    let what = format!("{way}: typed through less the time threads had no core, p99");
+    figures.push(Figure::ms(what, quantile(&mut measured.with_core, 0.99)));
     let name = format!("{way}: one letter on, with an inference, {} requests", measured.departed.len());
     figures.extend(Figure::quantiles(&name, &mut measured.departed, &[(0.5, Some(200.0)), (0.95, None)]));
     // Counts have quantiles as times have.
