@@ -248,6 +248,10 @@ impl LanguageServer for Server {
 
     async fn initialized(&self, _params: InitializedParams) {
         let shared = Arc::clone(&self.shared);
+        if shared.worker.is_started() {
+            tracing::warn!("a second `initialized` was ignored");
+            return;
+        }
         // First word to the client: what its user waits for.
         shared.status.starting();
         if shared.client_abilities().configuration {

@@ -43,7 +43,7 @@ impl Worker {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self: &Arc<Self>, settings: EngineSettings) -> std::io::Result<()> {
-        if self.started.load(Ordering::Acquire) {
+        if self.is_started() {
             return Ok(());
         }
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
@@ -56,9 +56,15 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether the thread was started.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
     /// Loads the engine anew with these settings, after the job that runs; nothing before the start.
     pub fn restart(&self, settings: EngineSettings) {
-        if self.started.load(Ordering::Acquire) {
+        if self.is_started() {
             *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
             self.scheduler.reload();
         }
