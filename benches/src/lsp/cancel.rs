@@ -16,6 +16,8 @@ const CODE: &str = "use std::collections::HashMap;\n\n/// Counts words.\nfn coun
                     let mut counts = HashMap::new();\n    \n    counts\n}\n";
 /// Line and columns of the empty statement in it.
 const HOLE: (usize, usize) = (5, 4);
+/// A result that comes so soon after a cancel had been sent before.
+const AT_ONCE: Duration = Duration::from_millis(5);
 /// One look at the processor.
 const WINDOW: Duration = Duration::from_millis(10);
 /// What a process that does nothing may use of a window.
@@ -93,7 +95,13 @@ fn round(client: &mut Client, caret: &mut Caret, works: Duration, times: &mut Ti
     let start = Instant::now();
     client.cancel(id);
     let answer = client.response(id);
-    times.answer.push(start.elapsed());
+    let took = start.elapsed();
+    if answer.code() == 0 && took < AT_ONCE {
+        // The result was on its way already.
+        times.done += 1;
+        return;
+    }
+    times.answer.push(took);
     times.wrong += usize::from(answer.code() != CANCELLED);
     times.idle.push(rest(Process(client.process_id()), start));
 }
