@@ -1,15 +1,17 @@
 //! What a person can have done: fill here, refine, repair, complete a body. Found cheaply, done when chosen.
 
+use crate::api::{failed, stale};
 use crate::convert;
 use crate::documents::View;
-use crate::infill::{Wish, fill};
+use crate::infill::{Filled, Wish, fill};
 use crate::own::status::Step;
-use crate::progress::Watched;
+use crate::progress::{Reporter, Watched};
 use crate::propose::settings_for;
-use crate::rank::describe_rejections;
+use crate::rank::{Offer, describe_rejections};
 use crate::server::Shared;
+use crate::settings::Settings;
 use crate::turns::{Lane, Turn};
-use lacuna_text::{Change, Region, Snapshot, Spliced, syntax};
+use lacuna_text::{Change, Edit, Region, Snapshot, Spliced, syntax};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -128,79 +130,112 @@ pub struct Done {
 /// # Errors
 /// `ContentModified` when the document is not any more what the action was offered for, `RequestCancelled`, or
 /// `RequestFailed` with the reason.
-pub async fn perform(shared: &Arc<Shared>, action: &Action, view: Option<View>, turn: &Turn) -> Result<Done> {
+pub async fn perform(
+    shared: &Arc<Shared>,
+    action: &Action,
+    view: Option<View>,
+    turn: &mut Turn,
+) -> Result<Done> {
     let arrived = Instant::now();
-    let view = view.ok_or_else(|| crate::api::failed("the document is not open"))?;
-    if action.version.is_some_and(|version| version != view.version) {
-        return Err(moved_on());
-    }
-    let Some(settings) = settings_for(shared, &view) else {
-        return Err(crate::api::failed(
-            "Lacuna is disabled for this document by its settings, or it is too large",
-        ));
-    };
-    let encoding = shared.documents().encoding();
-    let range = convert::range(&view.snapshot, action.range, encoding);
-    let Some(region) = action.kind.region(&view.snapshot, range) else {
-        return Err(crate::api::failed("there is nothing to do here: no marker, empty body or selection"));
-    };
+    let view = view.ok_or_else(|| failed("the document is not open"))?;
+    let (settings, region) = check(shared, action, &view)?;
     let strength = action.strength.unwrap_or(settings.refine_strength);
     let wish = Wish {
         view: &view,
         snapshot: &view.snapshot,
-        region: region.clone(),
+        region,
         lane: Lane::Action,
         preset: settings.invoked_preset,
         candidates: settings.candidates,
         strength: (action.kind == ActionKind::Refine).then_some(strength),
         arrived,
     };
-    let watched = Watched::begin(shared, action.kind.title(), turn.cancel.clone());
-    let (steps, reports) = mpsc::channel(STEPS_MAX);
-    let (documents, seen, cancel) = (Arc::clone(shared), view.clone(), turn.cancel.clone());
-    let on_step = Box::new(move |step| {
-        if !documents.documents().is_current(&seen) {
-            cancel.cancel();
-        }
-        // Steps come faster than a client draws; those it has no time for are not worth waiting for.
-        let _ = steps.try_send(step);
-    });
-    let work = fill(shared, &settings, wish, &turn.cancel, Some(on_step));
-    let (filled, ()) = tokio::join!(work, report(&watched, reports));
-    drop(watched);
+    let filled = fill_watched(shared, &settings, wish, action.kind.title(), turn).await;
     if !shared.documents().is_current(&view) {
         return Err(moved_on());
     }
     let filled = filled?;
-    let best = filled.offers.iter().find(|offer| offer.answers(&filled.planned));
-    match best.map(|offer| &offer.outcome) {
-        None => Err(crate::api::failed(describe_rejections(&filled.offers))),
+    let serves = |offer: &&Offer| match (&offer.outcome, action.kind) {
+        (Ok(spliced), ActionKind::Repair) => parses(&view.snapshot, spliced),
+        _ => offer.answers(&filled.planned),
+    };
+    match filled.offers.iter().find(serves).map(|offer| &offer.outcome) {
+        None if action.kind == ActionKind::Repair => Err(failed("no candidate for this place parses")),
+        None => Err(failed(describe_rejections(&filled.offers))),
         Some(Err(_)) => Ok(Done { view, change: None }),
-        Some(Ok(spliced))
-            if action.kind == ActionKind::Repair && !mends(&view.snapshot, &region, spliced) =>
-        {
-            Err(crate::api::failed("no candidate repairs the syntax here"))
-        }
         Some(Ok(spliced)) => Ok(Done { change: Some(spliced.change.clone()), view }),
     }
 }
 
-async fn report(watched: &Watched<'_>, mut steps: mpsc::Receiver<Step>) {
+/// What an action may change, with the settings it is done by.
+fn check(shared: &Shared, action: &Action, view: &View) -> Result<(Arc<Settings>, Region)> {
+    if action.version.is_some_and(|version| version != view.version) {
+        return Err(moved_on());
+    }
+    let settings = settings_for(shared, view).ok_or_else(|| failed(shared.status.message()))?;
+    let range = convert::range(&view.snapshot, action.range, shared.encoding());
+    let region = action.kind.region(&view.snapshot, range);
+    Ok((
+        settings,
+        region.ok_or_else(|| failed("there is nothing to do here: no marker, empty body or selection"))?,
+    ))
+}
+
+/// Fills with progress. A newer text, the end of the document and the person who waits can each end it, at once.
+async fn fill_watched(
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    wish: Wish<'_>,
+    title: &'static str,
+    turn: &mut Turn,
+) -> Result<Filled> {
+    let mut watched = Watched::begin(shared, title);
+    let (steps, reports) = mpsc::channel(STEPS_MAX);
+    let cancel = turn.cancel.clone();
+    let (documents, seen, moved) = (Arc::clone(shared), wish.view.clone(), cancel.clone());
+    let on_step = Box::new(move |step| {
+        if !documents.documents().is_current(&seen) {
+            moved.cancel();
+        }
+        // Steps come faster than a client draws; those it has no time for are not worth waiting for.
+        let _ = steps.try_send(step);
+    });
+    let reporter = watched.reporter();
+    let work = async {
+        let work = fill(shared, settings, wish, &cancel, Some(on_step));
+        tokio::join!(work, report(reporter, reports)).0
+    };
+    tokio::select! {
+        biased;
+        () = turn.superseded() => {}
+        () = watched.cancelled() => {}
+        filled = work => return Ok(filled?),
+    }
+    cancel.cancel();
+    Err(Error::request_cancelled())
+}
+
+async fn report(reporter: Option<Reporter>, mut steps: mpsc::Receiver<Step>) {
+    let mut most = 0;
     while let Some(Step { step, steps_max }) = steps.recv().await {
-        let percentage = u32::try_from(100 * step / steps_max.max(1)).unwrap_or(100).min(100);
-        watched.report(format!("step {step} of at most {steps_max}"), percentage);
+        // A long text is made block by block, and each counts from 1: the bar does not go back.
+        most = most.max(u32::try_from(100 * step / steps_max.max(1)).unwrap_or(100).min(100));
+        if let Some(reporter) = &reporter {
+            reporter.report(format!("step {step} of at most {steps_max}"), most);
+        }
     }
 }
 
-/// A repair of code that does not parse must leave fewer errors.
-fn mends(snapshot: &Snapshot, region: &Region, spliced: &Spliced) -> bool {
-    let Some(tree) = snapshot.tree_near(&region.range) else { return true };
-    let errors = syntax::error_count(&tree);
-    errors == 0 || spliced.errors_after < errors
+/// Whether what a candidate writes parses where it stands.
+fn parses(snapshot: &Snapshot, spliced: &Spliced) -> bool {
+    let Change { range, insert } = &spliced.change;
+    let written = range.start..range.start + insert.len();
+    let Ok(after) = snapshot.edited(&Edit::single(spliced.change.clone())) else { return false };
+    after.tree_near(&written).is_none_or(|tree| syntax::error_count_in(&tree, written.clone()) == 0)
 }
 
 fn moved_on() -> Error {
-    crate::api::stale("the document has changed since this was offered; ask again")
+    stale("the document has changed since this was offered; ask again")
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ impl Contexts {
         state.index.forget(&name(shared, uri));
     }
 
+    /// Forgets every context that was chosen: settings may now keep a document out of it.
+    pub fn forget_all(&self) {
+        self.lock().kept.clear();
+    }
+
     /// The context for a hole at `offset`: what the model can read beyond the budget of the file itself, at most what
     /// the settings allow. A model that reads no more than that budget is shown the file alone.
     pub fn of(

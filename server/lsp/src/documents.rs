@@ -13,6 +13,8 @@ use tower_lsp::gen_lsp_types as lsp;
 pub const INFERENCE_BYTES_MAX: usize = 8 << 20;
 /// Edits remembered of a document, for answers that come when the text has moved on.
 const EDITS_MAX: usize = 64;
+/// Added to a document's opening when its text is replaced by one that cannot be an edit of it.
+const REOPENED: u64 = 1 << 32;
 /// Closed documents kept for what they tell of the others.
 const CLOSED_MAX: usize = 16;
 /// Bytes of a closed document worth keeping.
@@ -147,10 +149,12 @@ impl Documents {
         self.open.get_mut(uri).map(|open| &mut open.turns)
     }
 
-    /// Ends the turn of every request that is under way: its work is not wanted any more.
-    pub fn end_turns(&mut self) {
-        for open in self.open.values_mut() {
-            open.turns = Turns::default();
+    /// Ends the turns of requests in documents that are not `allowed` any more: their work is not wanted.
+    pub fn end_turns(&mut self, allowed: impl Fn(&lsp::Uri, &str) -> bool) {
+        for (uri, open) in &mut self.open {
+            if !allowed(uri, &open.language_id) {
+                open.turns = Turns::default();
+            }
         }
     }
 
@@ -169,7 +173,11 @@ impl Documents {
         let behind = open.document.version() - view.snapshot.version();
         let behind = usize::try_from(behind).unwrap_or(usize::MAX);
         let Some(first) = open.edits.len().checked_sub(behind) else { return false };
-        open.standing = open.edits.iter().skip(first).try_fold(standing, |held, edit| held.rebase(edit));
+        let held = open.edits.iter().skip(first).try_fold(standing, |held, edit| held.rebase(edit));
+        // What was found for an older text does not take the place of what was found since.
+        if behind == 0 || open.standing.is_none() {
+            open.standing = held;
+        }
         behind == 0
     }
 
@@ -260,8 +268,9 @@ impl Open {
     fn replace(&mut self, text: &str) {
         if self.document.has_bom() != text.starts_with('\u{feff}') {
             self.document = Document::new(text, self.document.language());
-            // Its versions start anew, so it is another opening to whoever saw the old text.
-            self.opening += 1 << 32;
+            // Its versions start anew, so it is another opening to whoever saw the old text; the count of openings
+            // never gets to where these are.
+            self.opening += REOPENED;
             self.edits.clear();
         } else {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);

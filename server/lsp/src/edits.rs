@@ -13,7 +13,7 @@ use tower_lsp::gen_lsp_types::{
 /// The edit that makes `change` in the document as `view` saw it.
 #[must_use]
 pub fn workspace_edit(shared: &Shared, view: &View, change: &Change) -> WorkspaceEdit {
-    let encoding = shared.documents().encoding();
+    let encoding = shared.encoding();
     let edit = convert::text_edit(&view.snapshot, change, encoding);
     if !shared.client_abilities().document_changes {
         let changes = HashMap::from([(view.uri.clone(), vec![edit])]);

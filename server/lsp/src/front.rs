@@ -1,9 +1,9 @@
 //! In front of the language service: applies what changes documents, takes the snapshot a request will see and ends
 //! the turn of the request it supersedes, all in order of arrival. Nothing else mutates documents.
 
-use crate::api::{Notice, Service as Inner};
+use crate::api::Service as Inner;
 use crate::documents::View;
-use crate::notifications;
+use crate::notifications::{self, Apply};
 use crate::server::Shared;
 use crate::turns::{Lane, Turn};
 use futures_util::FutureExt;
@@ -46,8 +46,6 @@ pub fn take_intake() -> Intake {
     let taken = INTAKE.try_with(|intake| intake.borrow_mut().take());
     taken.ok().flatten().unwrap_or_else(Intake::without_document)
 }
-
-type Apply = fn(&Arc<Shared>, Value) -> Result<(), serde_json::Error>;
 
 /// The service that the transport calls.
 pub struct Front {
@@ -99,12 +97,6 @@ fn refusal(shared: &Shared, request: &Request) -> Option<Response> {
         _ => return None,
     };
     Some(Response::from_error(id, error))
-}
-
-/// A notice as an entry of the table.
-pub(crate) fn apply<N: Notice>(shared: &Arc<Shared>, params: Value) -> Result<(), serde_json::Error> {
-    N::apply(shared, serde_json::from_value(params)?);
-    Ok(())
 }
 
 impl Service<Request> for Front {

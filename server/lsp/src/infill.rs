@@ -10,6 +10,7 @@ use crate::scheduler::{Answer, Job, OnFrame};
 use crate::server::Shared;
 use crate::settings::Settings;
 use crate::turns::Lane;
+use crate::worker::ms;
 use lacuna_engine::{CancelToken, EngineError, Frame, Preset, Sampling};
 use lacuna_text::{Region, Snapshot};
 use std::sync::Arc;
@@ -143,7 +144,7 @@ fn on_frame(
     if !settings.frames && on_step.is_none() {
         return None;
     }
-    let encoding = shared.documents().encoding();
+    let encoding = shared.encoding();
     let range = convert::lsp_range(wish.snapshot, &wish.region.range, encoding);
     let (uri, version) = (wish.view.uri.clone(), wish.view.version);
     let (frames, status) = (settings.frames, Arc::clone(&shared.status));
@@ -157,8 +158,4 @@ fn on_frame(
             status.frame(FrameParams::new(uri.clone(), version, range, frame));
         }
     }))
-}
-
-fn ms(duration: std::time::Duration) -> f32 {
-    duration.as_secs_f32() * 1e3
 }

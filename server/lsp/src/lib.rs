@@ -1,8 +1,8 @@
 //! Lacuna's language server: LSP 3.18 over stdio in front of an engine.
 //!
 //! Invariants: this crate never knows which engine it drives, nor any tensor library; no handler waits for an engine
-//! while it holds a lock; only `front` changes documents; only `planned` makes engine requests; every queue has a
-//! bound.
+//! while it holds a lock; only `front` changes the text of documents; only `planned` makes engine requests; what waits
+//! for the engine or for the client's eyes has a bound.
 
 pub mod actions;
 pub mod api;

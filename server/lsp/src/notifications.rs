@@ -11,13 +11,18 @@ pub mod set_trace;
 pub mod work_done_progress_cancel;
 
 use crate::api::Notice;
-use crate::front::apply;
 use crate::server::Shared;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-type Apply = fn(&Arc<Shared>, Value) -> Result<(), serde_json::Error>;
+/// Reads a notification's parameters and does what it says.
+pub type Apply = fn(&Arc<Shared>, Value) -> Result<(), serde_json::Error>;
+
+fn apply<N: Notice>(shared: &Arc<Shared>, params: Value) -> Result<(), serde_json::Error> {
+    N::apply(shared, serde_json::from_value(params)?);
+    Ok(())
+}
 
 /// All of them by name.
 #[must_use]

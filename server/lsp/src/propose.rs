@@ -94,7 +94,7 @@ struct Caret {
 
 impl Caret {
     fn new(shared: &Shared, snapshot: &Snapshot, question: &Question) -> Self {
-        let encoding = shared.documents().encoding();
+        let encoding = shared.encoding();
         let at = convert::offset(snapshot, question.position, encoding);
         let Some(selected) = &question.selected else {
             return Self { at, ahead: String::new(), replaced: None };
@@ -138,17 +138,19 @@ async fn answer(
     }
     let taken = caret.taken(&view.snapshot);
     let (snapshot, offset) = taken.as_ref().map_or((&view.snapshot, caret.at), |(text, at)| (text, *at));
-    let nothing = |_| Ok((caret.at, Vec::new()));
-    if !question.invoked && trigger::quiet(snapshot, offset).is_some() {
-        return nothing(());
-    }
+    let nothing = (caret.at, Vec::new());
     if shared.worker.model().is_none() {
-        return nothing(());
+        return Ok(nothing);
     }
-    if !question.invoked && !settings.debounce.is_zero() {
-        tokio::time::sleep(settings.debounce).await;
+    if !question.invoked {
+        if !settings.debounce.is_zero() {
+            tokio::time::sleep(settings.debounce).await;
+        }
+        if trigger::quiet(snapshot, offset).is_some() {
+            return Ok(nothing);
+        }
     }
-    let Ok(region) = Region::insertion(snapshot, offset) else { return nothing(()) };
+    let Ok(region) = Region::insertion(snapshot, offset) else { return Ok(nothing) };
     let several = question.invoked || shared.client_abilities().never_invokes;
     let wish = Wish {
         view,
@@ -163,7 +165,7 @@ async fn answer(
     let filled = match fill(shared, settings, wish, cancel, None).await {
         Ok(filled) => filled,
         // It was ready a moment ago; the status says what happened.
-        Err(Unfilled::NotReady(_)) => return nothing(()),
+        Err(Unfilled::NotReady(_)) => return Ok(nothing),
         Err(other) => return Err(other.into()),
     };
     let usable = filled.offers.into_iter().filter_map(|offer| offer.outcome.ok());
@@ -182,13 +184,13 @@ async fn answer(
 fn standing(shared: &Shared, view: &View, caret: &Caret, invoked: bool) -> Option<Vec<Change>> {
     let offers = shared.documents().standing(view)?.offers(&view.snapshot, caret.at, invoked)?;
     if caret.ahead.is_empty() {
-        return Some(offers.into_iter().map(|offer| offer.change).collect());
+        return Some(offers);
     }
     let goes_on = |change: &Change| {
         let typed = caret.at - change.range.start;
         change.insert.get(typed..).is_some_and(|rest| rest.starts_with(&caret.ahead))
     };
-    let changes: Vec<Change> = offers.into_iter().map(|offer| offer.change).filter(goes_on).collect();
+    let changes: Vec<Change> = offers.into_iter().filter(goes_on).collect();
     (!changes.is_empty()).then_some(changes)
 }
 
@@ -221,11 +223,15 @@ fn put_up(
     caret: &Caret,
     (changes, invoked): (Vec<Change>, bool),
 ) -> Result<(usize, Vec<Change>)> {
+    if changes.is_empty() && !caret.ahead.is_empty() {
+        // Nothing behind the menu's entry says nothing about the caret without it.
+        return Ok((caret.at, changes));
+    }
     let standing = Standing::new(&view.snapshot, caret.at, changes, invoked);
     let offers = standing.offers(&view.snapshot, caret.at, invoked).unwrap_or_default();
     if !shared.documents().offer(view, standing) {
         // What was typed since may go on with it: it stands for the next request. This one asked about another text.
         return Err(Error::request_cancelled());
     }
-    Ok((caret.at, offers.into_iter().map(|offer| offer.change).collect()))
+    Ok((caret.at, offers))
 }

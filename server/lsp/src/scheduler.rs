@@ -51,6 +51,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether somebody still waits for it.
+    fn is_wanted(&self) -> bool {
+        !self.cancel.is_cancelled() && !self.reply.is_closed()
+    }
+
     const fn waits_behind_typing(&self) -> bool {
         matches!(self.key.1, Lane::Action)
     }
@@ -87,13 +92,14 @@ impl Scheduler {
     pub fn push(&self, job: Job) {
         let mut state = self.lock();
         // Handlers plan side by side: an older request may come here after the one that superseded it.
-        if job.cancel.is_cancelled() {
+        if state.stop || job.cancel.is_cancelled() {
             return;
         }
         // Actions are several things a person asked for; each is done.
         if !job.waits_behind_typing() {
             state.waiting.retain(|other| other.key != job.key);
         }
+        state.waiting.retain(Job::is_wanted);
         if state.waiting.len() >= WAITING_MAX {
             state.waiting.pop_front();
         }
@@ -146,7 +152,7 @@ impl Scheduler {
                 return Next::Reload;
             }
             // What nobody waits for any more was cancelled while it waited.
-            state.waiting.retain(|job| !job.cancel.is_cancelled() && !job.reply.is_closed());
+            state.waiting.retain(Job::is_wanted);
             let typing = state.waiting.iter().rposition(|job| !job.waits_behind_typing());
             let at = typing.or_else(|| (!state.waiting.is_empty()).then_some(0));
             if let Some(job) = at.and_then(|at| state.waiting.remove(at)) {

@@ -19,8 +19,8 @@ use tower_lsp::LspService;
 const PARENT_EVERY: Duration = Duration::from_secs(2);
 /// How long what was answered last may take to be written after the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Tasks are short: what takes long is on the engine's thread.
-const THREADS: usize = 2;
+/// More than the cores of a small machine: planning and splicing are short, but nothing else waits for them.
+const THREADS: usize = 4;
 
 /// Serves standard input and output until `exit`, the end of the input or of the parent.
 ///
@@ -78,6 +78,10 @@ fn connect(
 
 /// Ends the process once the parent has: an editor that crashed closes no pipe of a child it shares.
 fn watch_parent(parent: i32) {
+    if parent <= 0 {
+        tracing::warn!(parent, "the parent process that the client names is none; it is not watched");
+        return;
+    }
     tokio::spawn(async move {
         while is_alive(parent) {
             tokio::time::sleep(PARENT_EVERY).await;

@@ -11,6 +11,7 @@ use crate::requests::capabilities;
 use crate::settings::{Settings, Warning, needs_engine_restart};
 use crate::status::{News, Status};
 use crate::worker::Worker;
+use lacuna_text::Encoding;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -74,12 +75,18 @@ impl Shared {
     #[must_use]
     pub fn new(client: Client, parts: Parts) -> Arc<Self> {
         let (status, mut news) = parts.status;
-        let teller = client.clone();
+        let (teller, account) = (client.clone(), Arc::clone(&status));
         tokio::spawn(async move {
-            while let Some(news) = news.recv().await {
-                match news {
+            while let Some(told) = news.recv().await {
+                match told {
                     News::Status(status) => teller.send_notification::<StatusNotification>(status).await,
                     News::Frame(frame) => teller.send_notification::<FrameNotification>(frame).await,
+                }
+                // The last word on the state is never the one that was lost.
+                if news.is_empty()
+                    && let Some(missed) = account.take_missed()
+                {
+                    teller.send_notification::<StatusNotification>(missed).await;
                 }
             }
         });
@@ -121,6 +128,12 @@ impl Shared {
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         self.phase.load(Ordering::Acquire) == SHUT_DOWN
+    }
+
+    /// The unit of positions that was agreed on.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.client_abilities().encoding
     }
 
     /// What the client can do.
@@ -167,14 +180,21 @@ impl Shared {
         drop(configuration);
         self.tell(warnings);
         (self.on_log)(&after);
-        if before.enabled != after.enabled {
-            self.status.set_disabled(!after.enabled);
-            self.documents().end_turns();
-        }
+        self.status.set_disabled(!after.enabled);
+        self.let_go();
         if needs_engine_restart(&before, &after) {
             self.worker.restart(after.engine.clone());
         }
         out
+    }
+
+    /// Ends what is under way in documents that settings now keep Lacuna out of, and forgets what it took from them.
+    fn let_go(&self) {
+        self.contexts.forget_all();
+        self.documents().end_turns(|uri, language_id| {
+            let (settings, path) = self.settings_of(uri);
+            settings.allows(language_id, path.as_deref())
+        });
     }
 
     /// Shows what is wrong with settings, each fault once.
@@ -198,18 +218,23 @@ impl Shared {
         }
     }
 
-    /// Asks the client for the section `lacuna` of its settings.
-    pub async fn ask_for_configuration(&self) {
-        let item = ConfigurationItem { scope_uri: None, section: Some("lacuna".to_owned()) };
-        let asked = tokio::time::timeout(CONFIGURATION_WAIT, self.client.configuration(vec![item])).await;
-        match asked {
-            Ok(Ok(values)) => {
-                if let Some(value) = values.first() {
-                    self.configure(|configuration| configuration.layers.set_configuration(value));
+    /// Asks the client for the section `lacuna` of its settings; done when it has answered, or too slowly to wait for.
+    /// A late answer still counts when it comes.
+    pub async fn ask_for_configuration(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        let asking = tokio::spawn(async move {
+            let item = ConfigurationItem { scope_uri: None, section: Some("lacuna".to_owned()) };
+            match shared.client.configuration(vec![item]).await {
+                Ok(values) => {
+                    if let Some(value) = values.first() {
+                        shared.configure(|configuration| configuration.layers.set_configuration(value));
+                    }
                 }
+                Err(error) => tracing::warn!(%error, "the client does not tell its settings"),
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the client does not tell its settings"),
-            Err(_) => tracing::warn!("the client does not answer workspace/configuration; going on without"),
+        });
+        if tokio::time::timeout(CONFIGURATION_WAIT, asking).await.is_err() {
+            tracing::warn!("the client is slow to answer workspace/configuration; going on without");
         }
     }
 }

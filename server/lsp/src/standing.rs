@@ -12,13 +12,6 @@ pub struct Standing {
     invoked: bool,
 }
 
-/// An offer as a client shows it: on the caret's line, what was typed of it included, so that it stays the same item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// What accepting changes.
-    pub change: Change,
-}
-
 impl Standing {
     /// What an inference for `caret` brought; `invoked` when a person asked for it and wants alternatives.
     ///
@@ -55,22 +48,23 @@ impl Standing {
         (!proposals.is_empty()).then_some(Self { proposals, nothing_at: None, invoked: self.invoked })
     }
 
-    /// What to offer at a caret; `None` when it takes an inference to know.
+    /// What accepting each offer at a caret changes: what was typed of it on the caret's line included, so that it stays
+    /// the same item for the client. `None` when it takes an inference to know.
     ///
     /// A person who asks gets alternatives: what was found for an automatic request does not answer that.
     #[must_use]
-    pub fn offers(&self, snapshot: &Snapshot, caret: usize, invoked: bool) -> Option<Vec<Offer>> {
+    pub fn offers(&self, snapshot: &Snapshot, caret: usize, invoked: bool) -> Option<Vec<Change>> {
         if invoked && !self.invoked {
             return None;
         }
         if self.nothing_at == Some((snapshot.version(), caret)) {
             return Some(Vec::new());
         }
-        let offers: Vec<Offer> = self
+        let offers: Vec<Change> = self
             .proposals
             .iter()
             .filter(|proposal| proposal.version == snapshot.version() && proposal.change.range.start == caret)
-            .map(|proposal| Offer { change: with_typed(proposal) })
+            .map(with_typed)
             .collect();
         (!offers.is_empty()).then_some(offers)
     }
@@ -115,7 +109,7 @@ mod tests {
             standing = standing.rebase(edit)?;
         }
         let offers = standing.offers(&document, caret, false)?;
-        Some(offers.into_iter().map(|o| (o.change.range.start, o.change.insert)).collect())
+        Some(offers.into_iter().map(|change| (change.range.start, change.insert)).collect())
     }
 
     fn insert(at: usize, text: &str) -> Change {

@@ -40,6 +40,8 @@ pub struct Status {
     news: mpsc::Sender<News>,
     /// Whether the client has been told anything: what it knows by itself is nothing.
     told: AtomicBool,
+    /// Whether the client missed a change.
+    missed: AtomicBool,
     /// Panics of handlers; the transport counts them.
     pub panics: Arc<AtomicU64>,
 }
@@ -54,6 +56,7 @@ impl Status {
                 facts: Mutex::default(),
                 news,
                 told: AtomicBool::new(false),
+                missed: AtomicBool::new(false),
                 panics: Arc::default(),
             }),
             receiver,
@@ -155,6 +158,12 @@ impl Status {
         }
     }
 
+    /// The state, if a change of it found no room among the news.
+    #[must_use]
+    pub fn take_missed(&self) -> Option<StatusParams> {
+        self.missed.swap(false, Ordering::AcqRel).then(|| self.params())
+    }
+
     /// Everything.
     #[must_use]
     pub fn params(&self) -> StatusParams {
@@ -175,7 +184,9 @@ impl Status {
             return;
         }
         // Sent under the lock, so that news come out in their order; a full channel drops, it never waits.
-        let _ = self.news.try_send(News::Status(facts.params(&self.panics)));
+        if self.news.try_send(News::Status(facts.params(&self.panics))).is_err() {
+            self.missed.store(true, Ordering::Release);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
@@ -262,6 +273,8 @@ mod tests {
             status.done(&Err(EngineError::Cancelled));
         }
         assert_eq!(changes.len(), NEWS_MAX);
+        assert_eq!(status.take_missed().map(|missed| missed.state), Some(State::Ready));
+        assert_eq!(status.take_missed(), None, "told once");
         assert_eq!(status.params().counters.inferences_started, NEWS_MAX as u64);
     }
 }

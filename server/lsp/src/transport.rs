@@ -52,7 +52,7 @@ pub struct Transport {
     front: Front,
     outgoing: Outgoing,
     runtime: Handle,
-    /// Answers to requests that the server made. As many as it made: it waits for each before the next of its kind.
+    /// Answers to requests that the server made; one is gone as soon as the task behind it is polled.
     answers: mpsc::UnboundedSender<Response>,
     panics: Arc<AtomicU64>,
 }
@@ -141,9 +141,9 @@ impl Transport {
 
     fn call(&mut self, request: Request) -> ControlFlow<()> {
         let exits = request.method() == "exit";
-        // Short, and some clients wait for the answer of neither: what they send next finds the server ready, and the end
-        // of the stream finds it shut down.
-        let at_once = exits || matches!(request.method(), "initialize" | "shutdown");
+        // Short. Some clients wait for no answer: what they send next finds the server ready, and the end of the stream
+        // finds it shut down. A cancellation waits behind no other task.
+        let at_once = exits || matches!(request.method(), "initialize" | "shutdown" | "$/cancelRequest");
         let id = request.id().cloned();
         // What the front does in order of arrival happens in `call`; a defect there must not end the server either.
         let panics = Arc::clone(&self.panics);

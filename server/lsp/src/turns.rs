@@ -19,6 +19,8 @@ pub enum Lane {
 pub struct Turns {
     inline: Latest,
     completion: Latest,
+    /// Actions under way; they end with their document only.
+    actions: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +44,12 @@ impl Turns {
         let latest = match lane {
             Lane::Inline => &mut self.inline,
             Lane::Completion => &mut self.completion,
-            Lane::Action => return Turn::alone(),
+            Lane::Action => {
+                let (sender, superseded) = oneshot::channel();
+                self.actions.retain(|other| !other.is_closed());
+                self.actions.push(sender);
+                return Turn { cancel: CancelToken::new(), superseded: Some(superseded) };
+            }
         };
         let (sender, superseded) = oneshot::channel();
         if let Some(older) = latest.superseded.replace(sender) {
@@ -102,8 +109,13 @@ mod tests {
     #[test]
     fn actions_stand_beside_each_other() {
         let mut turns = Turns::default();
-        let (mut first, _second) = (turns.next(Lane::Action), turns.next(Lane::Action));
+        let (mut first, second) = (turns.next(Lane::Action), turns.next(Lane::Action));
         assert!(first.superseded().now_or_never().is_none());
         assert!(!first.cancel.is_cancelled());
+        drop(second);
+        let _third = turns.next(Lane::Action);
+        assert_eq!(turns.actions.len(), 2, "what is over is not kept");
+        drop(turns);
+        assert!(first.superseded().now_or_never().is_some(), "a closed document has no turns");
     }
 }

@@ -52,7 +52,14 @@ impl Worker {
             return Ok(());
         }
         let worker = Arc::clone(self);
-        thread::Builder::new().name("lacuna-engine".to_owned()).spawn(move || worker.run())?;
+        let run = move || {
+            // What an engine does besides filling holes (telling what it is, being dropped) may panic too.
+            while panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                worker.status.panicked();
+                worker.status.restarted();
+            }
+        };
+        thread::Builder::new().name("lacuna-engine".to_owned()).spawn(run)?;
         Ok(())
     }
 
@@ -176,7 +183,10 @@ impl Worker {
                 (Err(error), End::Panicked)
             }
         };
-        self.status.done(&outcome);
+        match end {
+            End::Panicked => self.status.starting(),
+            End::Answered | End::Superseded => self.status.done(&outcome),
+        }
         // Nobody may wait for it any more: the client cancelled, or went on.
         let _ = reply.send(outcome.map(|infilled| Answer { infilled, wait_ms, engine_ms }));
         end
@@ -206,6 +216,7 @@ fn describe(payload: &(dyn Any + Send)) -> String {
     said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
 }
 
-fn ms(duration: std::time::Duration) -> f32 {
+/// Milliseconds, as the status gives them.
+pub fn ms(duration: std::time::Duration) -> f32 {
     duration.as_secs_f32() * 1e3
 }

@@ -1,7 +1,8 @@
 //! When to stay quiet: cursors at which nobody waits for an automatic completion. Asked for, one is made all the same.
 //!
-//! Rules only where they are sure; ordinary typing is never silenced. A bounded neighbourhood of the cursor is read and
-//! the tree is asked only where it is there already, so that the answer costs microseconds in any document.
+//! Rules only where they are sure; ordinary typing is never silenced. A bounded neighbourhood of the cursor is read, and
+//! of the tree only what is there or will be needed anyway: past the first look at a text the answer costs microseconds
+//! in any document.
 
 mod paths;
 

@@ -14,13 +14,17 @@ impl Notice for DidChangeWorkspaceFolders {
     type Params = DidChangeWorkspaceFoldersParams;
 
     fn apply(shared: &Arc<Shared>, params: Self::Params) {
-        shared.configure(|configuration| {
-            for folder in params.event.removed {
-                configuration.remove_folder(&folder.uri);
-            }
-            for folder in params.event.added {
-                configuration.add_folder(&folder.uri);
-            }
+        let shared = Arc::clone(shared);
+        // Reads from disk.
+        tokio::task::spawn_blocking(move || {
+            shared.configure(|configuration| {
+                for folder in params.event.removed {
+                    configuration.remove_folder(&folder.uri);
+                }
+                for folder in params.event.added {
+                    configuration.add_folder(&folder.uri);
+                }
+            });
         });
     }
 }

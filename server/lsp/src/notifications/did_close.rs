@@ -17,6 +17,8 @@ impl Notice for DidClose {
         if !shared.documents().close(&params.text_document.uri) {
             tracing::warn!("closing a document that is not open was ignored");
         }
-        shared.contexts.forget(shared, &params.text_document.uri);
+        // The index may be at work for a request; nothing that arrives waits for that.
+        let shared = Arc::clone(shared);
+        tokio::task::spawn_blocking(move || shared.contexts.forget(&shared, &params.text_document.uri));
     }
 }

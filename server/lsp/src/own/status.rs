@@ -98,7 +98,7 @@ pub struct Counters {
     pub requests: u64,
     /// Holes the engine began to fill.
     pub inferences_started: u64,
-    /// Of those, filled.
+    /// Of those, ended with an answer, be it an error.
     pub inferences_finished: u64,
     /// Of those, given up because nobody waited any more.
     pub inferences_cancelled: u64,
@@ -118,7 +118,7 @@ pub struct Last {
     pub prompt_tokens: usize,
     /// Of those, found in the KV cache.
     pub cached_tokens: usize,
-    /// From the arrival of the request to its place in the queue: planning, debouncing aside.
+    /// Planning: context, window, token counts.
     pub plan_ms: f32,
     /// In the queue.
     pub wait_ms: f32,

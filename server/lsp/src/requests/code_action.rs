@@ -65,7 +65,7 @@ impl Query for CodeActions {
 }
 
 fn region(shared: &Shared, view: &View, kind: ActionKind, range: Range) -> Option<Region> {
-    let range = convert::range(&view.snapshot, range, shared.documents().encoding());
+    let range = convert::range(&view.snapshot, range, shared.encoding());
     // Two actions of the same place are one too many: a body that is empty is filled.
     if kind == ActionKind::Body && ActionKind::Fill.region(&view.snapshot, range.clone()).is_some() {
         return None;

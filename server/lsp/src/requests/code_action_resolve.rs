@@ -20,11 +20,11 @@ impl Work for ResolveCodeAction {
     type Params = CodeAction;
     type Result = CodeAction;
 
-    async fn run(shared: Arc<Shared>, intake: Intake, params: Self::Params) -> Result<Self::Result> {
+    async fn run(shared: Arc<Shared>, mut intake: Intake, params: Self::Params) -> Result<Self::Result> {
         let data = params.data.clone().ok_or_else(|| failed("this action is not one of Lacuna's"))?;
         let action: Action =
             serde_json::from_value(data).map_err(|error| Error::invalid_params(error.to_string()))?;
-        let Done { view, change } = perform(&shared, &action, intake.view, &intake.turn).await?;
+        let Done { view, change } = perform(&shared, &action, intake.view.take(), &mut intake.turn).await?;
         let edit = match change {
             Some(change) => workspace_edit(&shared, &view, &change),
             None => {

@@ -49,7 +49,7 @@ impl Work for Completion {
             selected: None,
         };
         let Some(proposed) = propose(&shared, intake, question).await? else { return Ok(nothing) };
-        let encoding = shared.documents().encoding();
+        let encoding = shared.encoding();
         let Proposed { view, caret, changes } = proposed;
         let items = changes.into_iter().take(1).map(|change| {
             let change = with_word(&view.snapshot, caret, change);
@@ -69,7 +69,9 @@ fn with_word(snapshot: &Snapshot, caret: usize, change: Change) -> Change {
     if start >= change.range.start {
         return change;
     }
-    let there = &before[before.len() - (change.range.start - start).min(before.len())..];
+    // The change may start within the word: what was typed of it is part of it already.
+    let from = before.len() - word;
+    let there = &before[from..from + (change.range.start - start)];
     Change::new(start..change.range.end, format!("{there}{}", change.insert))
 }
 
@@ -123,6 +125,11 @@ mod tests {
         assert_eq!((change.range, change.insert.as_str()), (15..17, "len()"));
         let change = with_word(&document, 15, Change::new(15..17, "len()"));
         assert_eq!((change.range, change.insert.as_str()), (15..17, "len()"));
+        // Made within a word, and typed on since.
+        let document = Document::new("éaself", Language::Rust);
+        let change = with_word(&document, 7, Change::new(6..7, "f.len()"));
+        assert_eq!((change.range, change.insert.as_str()), (0..7, "éaself.len()"));
+        let document = Document::new("  let y = self.le", Language::Rust);
         // Typed through: the item starts further left already.
         let change = with_word(&document, 17, Change::new(10..17, "self.len()"));
         assert_eq!((change.range, change.insert.as_str()), (10..17, "self.len()"));

@@ -57,8 +57,12 @@ impl Work for ExecuteCommand {
             "lacuna.toggle" => {
                 let toggle: Toggle =
                     argument.map_or_else(|| Ok(Toggle::default()), |value| read(Some(value)))?;
+                let settings = shared.settings();
+                let now =
+                    toggle.language.as_deref().map_or(settings.enabled, |id| settings.allows_language(id));
+                let wanted = toggle.enabled.unwrap_or(!now);
                 let enabled = shared.configure(|configuration| {
-                    configuration.layers.toggle(toggle.language.as_deref(), toggle.enabled)
+                    configuration.layers.toggle(toggle.language.as_deref(), Some(wanted))
                 });
                 Ok(json!({ "enabled": enabled }))
             }
@@ -94,11 +98,11 @@ fn place(kind: ActionKind, argument: Option<Value>) -> Result<Action> {
 }
 
 /// Does an action and has the client apply its edit.
-async fn apply(shared: &Arc<Shared>, intake: Intake, action: Action) -> Result<Value> {
+async fn apply(shared: &Arc<Shared>, mut intake: Intake, action: Action) -> Result<Value> {
     if !shared.client_abilities().apply_edit {
         return Err(failed("this client does not take edits from a server (workspace/applyEdit)"));
     }
-    let Done { view, change } = perform(shared, &action, intake.view, &intake.turn).await?;
+    let Done { view, change } = perform(shared, &action, intake.view.take(), &mut intake.turn).await?;
     let Some(change) = change else {
         shared.client.show_message(MessageType::Info, NOTHING_TO_DO).await;
         return Ok(json!({ "applied": false, "reason": "nothing to correct" }));

@@ -37,7 +37,7 @@ impl Work for InlineCompletion {
 }
 
 fn items(shared: &Shared, proposed: Proposed) -> Vec<InlineCompletionItem> {
-    let encoding = shared.documents().encoding();
+    let encoding = shared.encoding();
     let snapshot = &proposed.view.snapshot;
     let item = |change: &lacuna_text::Change| InlineCompletionItem {
         insert_text: change.insert.clone().into(),
