@@ -278,7 +278,7 @@ impl LanguageServer for Server {
             return;
         }
         // First word to the client: what its user waits for.
-        shared.status.starting();
+        shared.status.open();
         if shared.client_abilities().configuration {
             shared.ask_for_configuration().await;
         } else {

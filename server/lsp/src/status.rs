@@ -38,8 +38,8 @@ struct Facts {
 pub struct Status {
     facts: Mutex<Facts>,
     news: mpsc::Sender<News>,
-    /// Whether the client has been told anything: what it knows by itself is nothing.
-    told: AtomicBool,
+    /// Whether the client may be spoken to: not before it is initialized.
+    open: AtomicBool,
     /// Whether the client missed a change.
     missed: AtomicBool,
     /// Panics of handlers; the transport counts them.
@@ -55,7 +55,7 @@ impl Status {
             Arc::new(Self {
                 facts: Mutex::default(),
                 news,
-                told: AtomicBool::new(false),
+                open: AtomicBool::new(false),
                 missed: AtomicBool::new(false),
                 panics: Arc::default(),
             }),
@@ -176,14 +176,24 @@ impl Status {
         self.lock().message()
     }
 
+    /// From here on the client may be told, and is told how things stand.
+    pub fn open(&self) {
+        let facts = self.lock();
+        self.open.store(true, Ordering::Release);
+        self.tell(&facts);
+    }
+
     fn update(&self, change: impl FnOnce(&mut Facts)) {
         let mut facts = self.lock();
         let before = (facts.state(), facts.message());
         change(&mut facts);
-        if self.told.swap(true, Ordering::Relaxed) && before == (facts.state(), facts.message()) {
-            return;
+        if self.open.load(Ordering::Acquire) && before != (facts.state(), facts.message()) {
+            self.tell(&facts);
         }
-        // Sent under the lock, so that news come out in their order; a full channel drops, it never waits.
+    }
+
+    /// Called under the lock, so that news come out in their order; a full channel drops, it never waits.
+    fn tell(&self, facts: &Facts) {
         if self.news.try_send(News::Status(facts.params(&self.panics))).is_err() {
             self.missed.store(true, Ordering::Release);
         }
@@ -249,6 +259,9 @@ mod tests {
     #[test]
     fn every_change_of_state_is_told_in_order() {
         let (status, mut changes) = Status::new();
+        status.failed("nobody hears this");
+        status.starting();
+        status.open();
         status.starting();
         status.busy();
         status.done(&Err(EngineError::Cancelled));
@@ -268,6 +281,7 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_holds_nobody_up() {
         let (status, changes) = Status::new();
+        status.open();
         for _ in 0..NEWS_MAX {
             status.busy();
             status.done(&Err(EngineError::Cancelled));
