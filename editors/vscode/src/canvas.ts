@@ -17,7 +17,7 @@ export class Canvas implements Disposable {
   take(frame: Frame): void {
     if (frame.canvas !== 0 || workspace.getConfiguration('workbench').get('reduceMotion') === 'on') return;
     this.frame = frame;
-    this.timer ??= setTimeout(() => this.draw(), REDRAW_MS);
+    if (this.timer === undefined) this.draw();
   }
 
   /** Takes everything away. */
@@ -34,8 +34,9 @@ export class Canvas implements Disposable {
   }
 
   private draw(): void {
-    this.timer = undefined;
     const { frame } = this;
+    this.timer = frame && setTimeout(() => this.draw(), REDRAW_MS);
+    this.frame = undefined;
     if (frame === undefined) return;
     for (const editor of window.visibleTextEditors) {
       const { document } = editor;

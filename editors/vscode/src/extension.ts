@@ -94,6 +94,9 @@ class Lacuna {
         // Where Lacuna is off, nothing is asked.
         provideInlineCompletionItems: (document, position, context, token, next) =>
           works(document) ? next(document, position, context, token) : undefined,
+        provideCompletionItem: (document, position, context, token, next) =>
+          works(document) ? next(document, position, context, token) : undefined,
+        provideCodeActions: (document, range, context, token, next) => (works(document) ? next(document, range, context, token) : undefined),
         // The editor would swallow the reason.
         resolveCodeAction: async (item, token, next) => {
           try {

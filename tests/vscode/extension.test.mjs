@@ -1,0 +1,289 @@
+// The packaged extension in a real VS Code with the real server and the shipped model. The model's words are not the tests'
+// business: what the server answered (it is recorded) must be what the editor shows and what ends up in the file.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { PATIENCE_MS, Workbench, applied } from './workbench.mjs';
+
+const STACK = `pub struct Stack<T> {
+    items: Vec<T>,
+}
+
+impl<T> Stack<T> {
+    pub fn push(&mut self, item: T) {
+        self.items.push(item);
+    }
+
+    pub fn len(&self) -> usize {
+        todo!()
+    }
+
+    pub fn is_empty(&self) -> bool {
+
+    }
+}
+`;
+const MEAN = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n\n\ndef largest(values):\n\n';
+const INLINE = 'textDocument/inlineCompletion';
+const RESOLVE = 'codeAction/resolve';
+
+let code;
+const files = { 'word.rs': STACK, 'line.rs': STACK, 'fill.rs': STACK, 'menu.rs': STACK, 'refine.rs': STACK, 'off.rs': STACK, 'still.rs': STACK, 'mean.py': MEAN };
+before(async () => {
+  code = await Workbench.open(files);
+}, { timeout: 4 * PATIENCE_MS });
+after(() => code?.close());
+beforeEach(() => code.page.keyboard.press('Escape'));
+
+/** The item that a visible ghost text is of: that of the last answer that offers any. */
+const offered = (since) => code.requests(INLINE, since).filter(({ answer }) => answer?.result?.items?.length).at(-1);
+const edits = (answer) => answer.result.edit.documentChanges[0].edits;
+
+/** Waits for the answer to the last request of a method after `since`. */
+const answered = (method, since) =>
+  code.until(`${method} is answered`, () => {
+    const last = code.requests(method, since).at(-1);
+    return last?.answer && last;
+  });
+
+/** Waits until the server was told settings that match. */
+const configured = (pattern) => code.until(`the settings ${pattern}`, () => pattern.test(JSON.stringify(code.notifications('workspace/didChangeConfiguration').at(-1))));
+
+/** Types until a ghost text of at least `words` words stands, and gives its item. */
+async function proposal(text, words) {
+  const since = code.traffic().length;
+  await code.type(text);
+  return code.until(`a ghost text after “${text}”`, async () => {
+    const request = offered(since);
+    const [item] = request?.answer.result.items ?? [];
+    if (!item || code.requests(INLINE, since).at(-1).id !== request.id) return undefined;
+    const shown = (await code.page.locator('[class*="ghost-text"]').allInnerTexts()).join('').replaceAll('\u00a0', ' ');
+    const typed = request.params.position.character - item.range.start.character;
+    const rest = item.insertText.slice(typed);
+    return shown.includes(rest.split('\n')[0].trim()) && rest.split(/\W+/).filter(Boolean).length >= words && { ...item, rest };
+  });
+}
+
+test('the server starts, and the status bar says so', async () => {
+  await code.goto('word.rs', 15);
+  assert.match(await code.says(/ready/), /built-in/);
+  assert.equal((await code.bar().innerText()).trim(), 'Lacuna');
+  const [{ params }] = code.requests('initialize');
+  assert.ok(params.capabilities.textDocument.inlineCompletion);
+});
+
+test('ghost text while typing; a word of it, then the rest with Tab, is the right text', async () => {
+  await code.goto('word.rs', 15);
+  const item = await proposal('        ', 2);
+  await code.picture('ghost-rust');
+  const before = STACK.replace('bool {\n\n', 'bool {\n        \n');
+  await code.keys('Control+ArrowRight');
+  const word = /^\s*\w+/.exec(item.rest)[0];
+  await code.until('a word is accepted', () => code.notifications('textDocument/didChange').at(-1).contentChanges[0].text === word);
+  await code.ghost();
+  await code.picture('ghost-rust-word');
+  await code.keys('Tab');
+  await code.noGhost();
+  await code.holds('word.rs', applied(before, item));
+});
+
+test('a line of it with the extension’s own key', async () => {
+  await code.goto('line.rs', 15);
+  const item = await proposal('        let mut ', 1);
+  const before = STACK.replace('bool {\n\n', 'bool {\n        let mut \n');
+  await code.keys('Control+ArrowDown');
+  const line = applied(before, item).split('\n')[14];
+  await code.until('the line is there', async () => {
+    await code.keys('Control+s');
+    return code.text('line.rs').split('\n')[14] === line;
+  });
+});
+
+test('Python; the next proposal with a key; Escape takes it away', async () => {
+  await code.goto('mean.py', 9);
+  await proposal('    for value in', 1);
+  await code.picture('ghost-python');
+  const since = code.traffic().length;
+  await code.keys('Alt+Backslash');
+  const asked = await code.until('an invoked request', () => code.requests(INLINE, since).find(({ params, answer }) => params.context.triggerKind === 1 && answer));
+  assert.ok(asked.answer.result.items.length > 1, `proposals to cycle through: ${JSON.stringify(asked.answer.result.items)}`);
+  const first = await code.ghost();
+  await code.keys('Alt+BracketRight');
+  await code.until('another proposal', async () => (await code.ghost()) !== first);
+  await code.keys('Escape');
+  await code.noGhost();
+  await code.holds('mean.py', MEAN.replace('largest(values):\n\n', 'largest(values):\n    for value in\n'));
+});
+
+test('a command fills a marker, the text condenses meanwhile, the status bar counts the steps, one undo takes it back', async () => {
+  code.configure({ 'lacuna.candidates': 64, 'lacuna.invokedPreset': 'thorough' });
+  await code.goto('fill.rs', 11, 12);
+  await configured(/"thorough"/);
+  const since = code.traffic().length;
+  await code.page.evaluate(watch);
+  await code.command('Lacuna: Fill Here');
+  await code.page.waitForFunction(() => globalThis.seen.canvas.size > 0);
+  await code.picture('canvas');
+  const { answer } = await answered(RESOLVE, since);
+  await code.says(/ready/);
+  const { bar, canvas } = await code.page.evaluate(() => ({ bar: [...globalThis.seen.bar], canvas: [...globalThis.seen.canvas] }));
+  assert.ok(bar.some((label) => /filling a hole: step \d+ of at most \d+/.test(label)), `the bar said ${bar}`);
+  assert.ok(code.notifications('lacuna/frame', since).length > 0 && canvas.length > 0);
+  await code.page.waitForFunction(() => !document.querySelector('.view-lines')?.innerText.includes('todo!()'));
+  await code.holds('fill.rs', applied(STACK, edits(answer)[0]));
+  await code.picture('filled');
+  assert.equal(await code.page.evaluate(leftovers), 0, 'no decoration stays');
+  await code.keys('Control+z');
+  await code.holds('fill.rs', STACK);
+});
+
+test('nothing is drawn under reduced motion', async () => {
+  code.configure({ 'lacuna.candidates': 64, 'lacuna.invokedPreset': 'thorough', 'workbench.reduceMotion': 'on' });
+  await code.goto('still.rs', 11, 12);
+  await code.page.locator('.monaco-reduce-motion').first().waitFor();
+  const since = code.traffic().length;
+  await code.page.evaluate(watch);
+  await code.command('Lacuna: Fill Here');
+  await answered(RESOLVE, since);
+  await code.page.waitForFunction(() => !document.querySelector('.view-lines')?.innerText.includes('todo!()'));
+  assert.ok(code.notifications('lacuna/frame', since).length > 0);
+  assert.deepEqual(await code.page.evaluate(() => [...globalThis.seen.canvas]), []);
+});
+
+test('the light bulb’s menu and the context menu fill too', async () => {
+  code.configure({});
+  await code.goto('menu.rs', 11, 12);
+  let since = code.traffic().length;
+  await code.keys('Control+Period');
+  const row = code.page.locator('.action-widget .monaco-list-row', { hasText: 'Lacuna: fill here' });
+  await row.waitFor();
+  await code.picture('code-actions');
+  await row.click();
+  const { answer } = await answered(RESOLVE, since);
+  await code.page.waitForFunction(() => !document.querySelector('.view-lines')?.innerText.includes('todo!()'));
+  await code.holds('menu.rs', applied(STACK, edits(answer)[0]));
+  await code.keys('Control+z');
+  await code.holds('menu.rs', STACK);
+  since = code.traffic().length;
+  await code.page.getByText('todo!').first().click({ button: 'right' });
+  await code.page.locator('.context-view').getByRole('menuitem', { name: 'Lacuna' }).click();
+  const item = code.page.getByRole('menuitem', { name: 'Fill Here' });
+  await item.waitFor();
+  await code.picture('context-menu');
+  await item.click();
+  const again = await answered(RESOLVE, since);
+  await code.page.waitForFunction(() => !document.querySelector('.view-lines')?.innerText.includes('todo!()'));
+  await code.holds('menu.rs', applied(STACK, edits(again.answer)[0]));
+});
+
+test('a selection is refined', async () => {
+  await code.goto('refine.rs', 7, 1);
+  await code.keys('Home', 'Shift+End');
+  const since = code.traffic().length;
+  await code.command('Lacuna: Refine Selection');
+  const { params, answer } = await answered(RESOLVE, since);
+  assert.equal(params.kind, 'refactor.rewrite.lacuna.refine');
+  if (answer.error) {
+    // The model found nothing that parses; then the reason is told, and the text stays.
+    await code.page.locator('.notification-toast', { hasText: answer.error.message }).waitFor();
+    assert.equal(code.text('refine.rs'), STACK);
+  } else {
+    const changed = (answer.result.edit.documentChanges ?? []).flatMap(({ edits }) => edits);
+    const expected = changed.reduceRight(applied, STACK);
+    await code.holds('refine.rs', expected);
+  }
+});
+
+test('where a language is off nothing is asked, and on it is asked again', async () => {
+  await code.goto('off.rs', 15);
+  await code.command('Lacuna: Turn On or Off for This Language');
+  await code.says(/off for rust/);
+  await code.picture('language-off');
+  assert.deepEqual(code.userSettings()['lacuna.languages'], { rust: false });
+  const since = code.traffic().length;
+  await code.type('        let mut a');
+  await code.command('Trigger Inline Suggestion');
+  await code.type('b');
+  await code.command('Lacuna: Turn On or Off for This Language');
+  await code.until('the bar is as before', async () => !/off for rust/.test(await code.bar().locator('a').getAttribute('aria-label')));
+  assert.equal(code.requests(INLINE, since).length, 0);
+  assert.ok(code.notifications('textDocument/didChange', since).length > 10, 'the typing itself came through');
+  const on = code.traffic().length;
+  await code.type('c');
+  await code.until('a request', () => code.requests(INLINE, on).length > 0);
+  await code.says(/ready/);
+});
+
+test('all of it off: the state is disabled, the engine does not run', async () => {
+  await code.goto('off.rs', 15, 20);
+  await code.command('Lacuna: Turn On or Off');
+  await code.says(/disabled/);
+  await code.picture('disabled');
+  const since = code.traffic().length;
+  await code.keys('End');
+  await code.type(' = s');
+  await code.command('Lacuna: Turn On or Off');
+  await code.says(/ready/);
+  const states = code.notifications('lacuna/status', since).map(({ state }) => state);
+  assert.ok(!states.includes('busy'), `${states}`);
+  assert.equal(code.requests(INLINE, since).length, 0);
+});
+
+test('a model that is not there: an error, with the reason on hover and the log one click away', async () => {
+  code.configure({ 'lacuna.engine.model': '/no/such/model' });
+  await code.says(/no\/such\/model/);
+  await code.bar().hover();
+  await code.page.locator('.monaco-hover', { hasText: '/no/such/model' }).first().waitFor();
+  await code.picture('error-hover');
+  await code.bar().locator('a').click();
+  await code.page.locator('.panel .output, .part.panel', { hasText: 'Lacuna' }).first().waitFor();
+  await code.picture('error-log');
+  await code.command('View: Hide Panel');
+  code.configure({});
+  await code.says(/ready/);
+});
+
+test('no server: the message says what to do, and setting the path mends it', async () => {
+  const initialized = code.requests('initialize').length;
+  code.configure({ 'lacuna.server.path': '/no/such/lacuna' });
+  const toast = code.page.locator('.notification-toast', { hasText: 'lacuna.server.path is “/no/such/lacuna”' });
+  await toast.waitFor();
+  for (const name of ['Open Setting', 'How to Install', 'Try Again']) assert.ok(await toast.getByRole('button', { name }).isVisible(), name);
+  await code.says(/no\/such\/lacuna/);
+  await code.picture('missing-server');
+  await toast.getByRole('button', { name: 'How to Install' }).click();
+  await code.page.locator('.gettingStartedContainer', { hasText: 'Lacuna: fill the gap' }).waitFor();
+  await code.picture('walkthrough');
+  code.configure({});
+  await code.says(/ready/);
+  assert.equal(code.requests('initialize').length, initialized + 1);
+});
+
+test('every request of the editor had an answer, but for those whose server was ended', () => {
+  const unanswered = code.traffic().filter(({ dir, msg }) => dir === 'c2s' && msg.id !== undefined && msg.method)
+    .filter(({ msg }) => !code.requests(msg.method).find(({ id, answer }) => id === msg.id && answer));
+  assert.deepEqual(unanswered.map(({ msg }) => msg.method), []);
+  const failed = code.traffic().filter(({ dir, msg }) => dir === 's2c' && msg.error && ![-32800, -32803].includes(msg.error.code));
+  assert.deepEqual(failed, []);
+});
+
+/** In the page: notes everything the status bar item says, and every text a decoration of the canvas shows. */
+function watch() {
+  globalThis.observer?.disconnect();
+  const seen = (globalThis.seen = { bar: new Set(), canvas: new Set() });
+  const look = () => {
+    const bar = document.querySelector('.statusbar-item[id^="lacuna.lacuna"] a');
+    if (bar) seen.bar.add(bar.getAttribute('aria-label'));
+    for (const element of document.querySelectorAll('.view-line [class*="ced-"]')) {
+      const { content } = getComputedStyle(element, '::after');
+      if (content !== 'none' && content !== 'normal') seen.canvas.add(content);
+    }
+  };
+  globalThis.observer = new MutationObserver(look);
+  globalThis.observer.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+  look();
+}
+
+function leftovers() {
+  return [...document.querySelectorAll('.view-line [class*="ced-"]')].filter((element) => !['none', 'normal'].includes(getComputedStyle(element, '::after').content)).length;
+}
