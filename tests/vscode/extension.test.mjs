@@ -246,7 +246,7 @@ test('a model that is not there: an error, with the reason on hover and the log 
 test('no server: the message says what to do, and setting the path mends it', async () => {
   const initialized = code.requests('initialize').length;
   code.configure({ 'lacuna.server.path': '/no/such/lacuna' });
-  const toast = code.page.locator('.notification-toast', { hasText: 'lacuna.server.path is “/no/such/lacuna”' });
+  const toast = code.page.locator('.notification-toast', { hasText: 'lacuna.server.path is “/no/such/lacuna”, and there is no program' });
   await toast.waitFor();
   for (const name of ['Open Setting', 'How to Install', 'Try Again']) assert.ok(await toast.getByRole('button', { name }).isVisible(), name);
   await code.says(/no\/such\/lacuna/);

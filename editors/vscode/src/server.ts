@@ -23,7 +23,7 @@ export function find(places: Places, isProgram: (path: string) => boolean): Foun
   if (setting !== '') {
     const program = setting.startsWith('~/') ? join(home, setting.slice(2)) : setting;
     if (isProgram(program)) return { program };
-    return { missing: `Lacuna: the setting lacuna.server.path is “${setting}”, and there is no program. Correct it, or clear it to use the PATH.` };
+    return { missing: `Lacuna: the setting lacuna.server.path is “${setting}”, and there is no program at that path. Correct it, or clear it to use the PATH.` };
   }
   const name = places.windows ? 'lacuna.exe' : 'lacuna';
   // An editor that was not started from a shell often has a PATH without cargo's folder.
