@@ -1,0 +1,17 @@
+-- The language server, for `vim.lsp.enable('lacuna')`.
+return {
+  cmd = { 'lacuna', 'lsp' },
+  filetypes = { 'rust', 'python' },
+  root_markers = { 'lacuna.toml', '.git', 'Cargo.toml', 'pyproject.toml' },
+  reuse_client = function(client, config) -- one for all folders: a second server is a second copy of the model
+    local is_ours = client.name == config.name and not client:is_stopped()
+    local folder = is_ours and client.initialized and config.root_dir
+    if folder then pcall(client._add_workspace_folder, client, folder) end
+    return is_ours
+  end,
+  handlers = {
+    ['lacuna/status'] = function(_, status) require('lacuna').on_status(status) end,
+    ['lacuna/frame'] = function(_, frame, context) require('lacuna.frames').draw(frame, context.client_id) end,
+  },
+  on_exit = vim.schedule_wrap(function() vim.g.lacuna_status = nil end),
+}

@@ -1,0 +1,59 @@
+-- `:Lacuna` and its subcommands.
+local M, run = {}, {}
+
+-- Runs a command of the server; its answer goes to `done`, what stands against it to the user.
+local function execute(client, command, arguments, done)
+  client:exec_cmd({ title = command, command = command, arguments = arguments }, { bufnr = 0 }, function(err, answer)
+    local against = err and err.message or type(answer) == 'table' and answer.reason
+    if against then return vim.notify('Lacuna: ' .. against, vim.log.levels.WARN) end
+    if done then done(answer) end
+  end)
+end
+
+-- The argument: the selection where it has the lines of the command, else those lines; the caret where it has none.
+local function place(client, call)
+  local function at(row, byte)
+    local line = vim.fn.getline(row)
+    return { line = row - 1, character = vim.str_utfindex(line, client.offset_encoding, math.min(byte, #line), false) }
+  end
+  local from, to = vim.api.nvim_buf_get_mark(0, '<'), vim.api.nvim_buf_get_mark(0, '>')
+  if call.range < 2 or from[1] ~= call.line1 or to[1] ~= call.line2 then
+    from, to = { call.line1, 0 }, { call.line2, vim.v.maxcol }
+  elseif to[2] < #vim.fn.getline(to[1]) and vim.o.selection ~= 'exclusive' then
+    to[2] = to[2] + vim.str_utf_end(vim.fn.getline(to[1]), to[2] + 1) + 1 -- behind the last character
+  end
+  local argument = { uri = vim.uri_from_bufnr(0), version = vim.lsp.util.buf_versions[vim.fn.bufnr()] }
+  local is_caret = call.range == 0 and call.fargs[1] == 'fill'
+  argument.position = is_caret and at(unpack(vim.api.nvim_win_get_cursor(0))) or nil
+  argument.range = not is_caret and { start = at(unpack(from)), ['end'] = at(unpack(to)) } or nil
+  return { argument }
+end
+
+function run.fill(client, call) execute(client, 'lacuna.fill', place(client, call)) end
+function run.refine(client, call) execute(client, 'lacuna.refine', place(client, call)) end
+function run.restart(client) execute(client, 'lacuna.restartEngine', {}) end
+function run.log() vim.cmd.tabnew(vim.fn.fnameescape(vim.lsp.log.get_filename())) end
+function run.toggle(client, call)
+  local what = call.fargs[2] and { { language = call.fargs[2] } } or {}
+  execute(client, 'lacuna.toggle', what, function(it)
+    vim.notify('Lacuna is ' .. (it.enabled and 'on' or 'off') .. (what[1] and ' for ' .. what[1].language or ''))
+  end)
+end
+function run.status(client)
+  execute(client, 'lacuna.status', {}, function(it) vim.notify(('Lacuna: %s: %s'):format(it.state, it.message)) end)
+end
+
+function M.run(call)
+  local client, subcommand = vim.lsp.get_clients({ name = 'lacuna' })[1], run[call.fargs[1]]
+  local against = not subcommand and 'fill, refine, toggle, status, log or restart?'
+    or not client and subcommand ~= run.log and 'no server runs; see :checkhealth lacuna'
+  if against then return vim.notify('Lacuna: ' .. against, vim.log.levels.WARN) end
+  subcommand(client, call)
+end
+
+function M.complete(lead, line)
+  local words = line:find('Lacuna%s+toggle%s') and vim.lsp.config.lacuna.filetypes or vim.tbl_keys(run)
+  return vim.iter(words):filter(function(it) return vim.startswith(it, lead) end):totable()
+end
+
+return M

@@ -1,0 +1,38 @@
+-- `:checkhealth lacuna`: what is there, and what to do about what is not.
+local health = vim.health
+local INSTALL = {
+  'Install it: in a checkout of Lacuna, `cargo install --path server/cli`',
+  "or name it: require('lacuna').setup({ cmd = { '/path/to/lacuna', 'lsp' } })",
+}
+
+local function check_server(cmd)
+  local ran, version = pcall(function() return vim.system({ cmd[1], '--version' }, { text = true }):wait(5000) end)
+  if ran and version.code == 0 then
+    health.ok(('%s: %s'):format(vim.fn.exepath(cmd[1]), vim.trim(version.stdout)))
+  else
+    health.error(('No server: `%s` does not run'):format(cmd[1]), INSTALL)
+  end
+end
+
+local function check_state(client)
+  local answer = client:request_sync('workspace/executeCommand', { command = 'lacuna.status' }, 5000) or {}
+  local status = answer.result or { state = 'error', message = 'the server does not answer' }
+  local tell = ({ disabled = health.warn, error = health.error })[status.state] or health.ok
+  tell(status.state .. ': ' .. status.message, status.state == 'disabled' and ':Lacuna toggle' or ':Lacuna log')
+  health.info('Model: ' .. (status.model and status.model.source .. ' on ' .. status.model.device or 'none yet'))
+end
+
+local M = {}
+
+function M.check()
+  local config, client = vim.lsp.config.lacuna, vim.lsp.get_clients({ name = 'lacuna' })[1]
+  health.start('lacuna')
+  local tell = vim.lsp.inline_completion and health.ok or health.warn
+  tell(('Neovim %s; ghost text since 0.12, before that the completion menu'):format(vim.version()))
+  check_server(config.cmd)
+  if client then return check_state(client) end
+  local advice = "Is require('lacuna').setup() called, and a file open of type %s?"
+  health.warn('No buffer has the server', advice:format(table.concat(config.filetypes, ', ')))
+end
+
+return M
