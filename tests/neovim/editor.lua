@@ -10,12 +10,19 @@ local POLL = 10
 local here = vim.fs.dirname(debug.getinfo(1, 'S').source:sub(2))
 
 --- Starts a Neovim on a file of its own with this text, and waits until the server's model is loaded.
-function Editor.open(name, text, options)
+function Editor.open(...)
+  local self = Editor.start(...)
+  self:wait_for_model()
+  return self
+end
+
+--- Starts a Neovim on a file of its own with this text; `user` is the configuration, by default that of the manual.
+function Editor.start(name, text, options, user)
   local folder = assert(vim.env.LACUNA_TEST_FOLDER)
   vim.fn.mkdir(folder .. '/.git', 'p')
   local path = folder .. '/' .. name
   vim.fn.writefile(vim.split(text, '\n'), path, 'b')
-  local command = { vim.env.LACUNA_NVIM, '--embed', '--clean', '-n', '-u', here .. '/user.lua', path }
+  local command = { vim.env.LACUNA_NVIM, '--embed', '--clean', '-n', '-u', here .. '/' .. (user or 'user.lua'), path }
   local self = setmetatable({}, Editor)
   local encoded = vim.json.encode(options or vim.empty_dict())
   self.channel = vim.fn.jobstart(command, {
@@ -27,10 +34,13 @@ function Editor.open(name, text, options)
   })
   assert(self.channel > 0, 'Neovim does not start')
   vim.rpcrequest(self.channel, 'nvim_ui_attach', 120, 40, vim.empty_dict())
+  return self
+end
+
+function Editor:wait_for_model()
   self:wait('the model', function()
     return self:lua("return vim.iter(seen.status):any(function(it) return it.state == 'ready' end)")
   end)
-  return self
 end
 
 --- Runs Lua in it.
@@ -221,10 +231,15 @@ function Editor:assert_in_step()
   assert(believed.text == ours, ('the server holds\n%s\nthe buffer\n%s'):format(believed.text, ours))
 end
 
+--- What was said to the user so far.
+function Editor:messages()
+  return self:lua("return vim.api.nvim_exec2('messages', { output = true }).output")
+end
+
 --- Leaves Neovim as a user does; fails unless it ends by itself, cleanly, without a word in its log.
 function Editor:quit()
   self:assert_in_step()
-  local messages = self:lua("return vim.api.nvim_exec2('messages', { output = true }).output")
+  local messages = self:messages()
   assert(not messages:find('E%d+:') and not messages:find('[Ee]rror'), messages)
   assert(#self:logged_errors() == 0, self:log())
   self:keys('<Esc>:qa!<CR>')

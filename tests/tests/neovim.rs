@@ -17,6 +17,12 @@ fn check_with_code(case: &str, code: i32) {
     run_case(case, env!("CARGO_BIN_EXE_lacuna-tee"), &[&lacuna, "lsp"], code, None);
 }
 
+/// Runs a case with an engine that plays a script.
+fn check_with_script(case: &str, script: &Script) {
+    let server = [env!("CARGO_BIN_EXE_lacuna-scripted")];
+    run_case(case, env!("CARGO_BIN_EXE_lacuna-tee"), &server, 0, Some(script));
+}
+
 #[test]
 fn ghost_text_appears_in_a_rust_file() {
     check("ghost_text_in_rust");
@@ -86,13 +92,7 @@ fn whatever_is_typed_the_last_text_gets_the_ghost() {
 fn what_is_superseded_is_given_up_in_silence() {
     let script =
         Script { candidates: vec!["candidate)".to_owned()], steps: 600, step_ms: 1.0, ..Script::default() };
-    run_case(
-        "superseded",
-        env!("CARGO_BIN_EXE_lacuna-tee"),
-        &[env!("CARGO_BIN_EXE_lacuna-scripted")],
-        0,
-        Some(&script),
-    );
+    check_with_script("superseded", &script);
 }
 
 #[test]
@@ -129,4 +129,90 @@ fn settings_take_effect_while_it_runs() {
 #[test]
 fn the_server_ends_with_an_editor_that_is_killed() {
     check_with_code("killed", 1);
+}
+
+#[test]
+fn the_plugin_shows_ghost_text_in_rust_accepted_by_word_and_whole() {
+    check("plugin_accepts_by_word_and_whole");
+}
+
+#[test]
+fn the_plugin_shows_ghost_text_in_python_accepted_by_line() {
+    check("plugin_in_python");
+}
+
+#[test]
+fn the_plugin_does_not_repeat_what_stands_behind_the_caret() {
+    check("plugin_in_front_of_a_bracket");
+}
+
+#[test]
+fn the_plugin_cycles_both_ways() {
+    check("plugin_cycles");
+}
+
+#[test]
+fn the_plugin_maps_keys_as_told() {
+    check("plugin_maps_keys_as_told");
+}
+
+#[test]
+fn the_plugin_toggles_and_off_nothing_is_inferred() {
+    check("plugin_toggles");
+}
+
+#[test]
+fn the_plugin_refines_a_selection() {
+    check("plugin_refines_a_selection");
+}
+
+#[test]
+fn the_plugin_tells_its_state() {
+    check("plugin_tells_its_state");
+}
+
+#[test]
+fn the_plugin_is_healthy() {
+    check("plugin_is_healthy");
+}
+
+#[test]
+fn the_plugin_says_what_to_do_without_a_server() {
+    check("plugin_without_a_server");
+}
+
+#[test]
+fn the_plugin_starts_one_server_for_all_folders() {
+    check("plugin_has_one_server");
+}
+
+#[test]
+fn the_plugin_completes_where_there_is_no_ghost_text() {
+    check("plugin_without_inline_completion");
+}
+
+#[test]
+fn the_plugin_has_help() {
+    check("plugin_has_help");
+}
+
+#[test]
+fn the_plugin_accepts_by_line() {
+    let candidates = vec!["größe.wert(1);\n    größe".to_owned()];
+    check_with_script("plugin_accepts_by_line", &Script { candidates, ..Script::default() });
+}
+
+#[test]
+fn the_plugin_fills_a_selection() {
+    let candidates = vec!["1 + 2".to_owned()];
+    check_with_script("plugin_fills_a_selection", &Script { candidates, ..Script::default() });
+}
+
+#[test]
+fn the_plugin_shows_the_canvas_condensing() {
+    let candidates = vec!["1 + 2".to_owned()];
+    check_with_script(
+        "plugin_shows_frames",
+        &Script { candidates, steps: 20, step_ms: 20.0, ..Script::default() },
+    );
 }
