@@ -147,6 +147,11 @@ fn the_plugin_does_not_repeat_what_stands_behind_the_caret() {
 }
 
 #[test]
+fn the_plugin_accepts_what_was_typed_into() {
+    check("plugin_accepts_what_was_typed_into");
+}
+
+#[test]
 fn the_plugin_cycles_both_ways() {
     check("plugin_cycles");
 }

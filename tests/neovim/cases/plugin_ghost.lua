@@ -43,6 +43,16 @@ function cases.plugin_accepts_by_word_and_whole()
   editor:quit()
 end
 
+-- Neovim itself leaves what was typed since the answer in the text, behind what it accepts.
+function cases.plugin_accepts_what_was_typed_into()
+  local editor, ghost = open({ setup = { settings = { candidates = 1 } } })
+  assert(ghost.text:find('^%w%w'), 'too short to be typed into: ' .. ghost.text)
+  local expected = ghosts.lines_with(editor, ghost)
+  editor:keys(ghost.text:sub(1, 2) .. '<M-CR>')
+  editor:wait_for_lines(expected)
+  editor:quit()
+end
+
 function cases.plugin_in_python()
   local editor = Editor.open('words.py', texts.PYTHON, nil, 'plugin_user.lua')
   editor:insert_behind('            words')

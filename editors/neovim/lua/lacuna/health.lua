@@ -29,7 +29,7 @@ function M.check()
   health.start('lacuna')
   local tell = vim.lsp.inline_completion and health.ok or health.warn
   tell(('Neovim %s; ghost text since 0.12, before that the completion menu'):format(vim.version()))
-  check_server(config.cmd)
+  if type(config.cmd) == 'table' then check_server(config.cmd) end
   if client then return check_state(client) end
   local advice = "Is require('lacuna').setup() called, and a file open of type %s?"
   health.warn('No buffer has the server', advice:format(table.concat(config.filetypes, ', ')))
