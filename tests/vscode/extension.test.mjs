@@ -2,6 +2,7 @@
 // business: what the server answered (it is recorded) must be what the editor shows and what ends up in the file.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { after, before, beforeEach, test } from 'node:test';
 import { PATIENCE_MS, Workbench, applied } from './workbench.mjs';
 
@@ -24,11 +25,12 @@ impl<T> Stack<T> {
 }
 `;
 const MEAN = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n\n\ndef largest(values):\n\n';
+const BROKEN = '{\n  "a": 1,\n  "b": 2\n  "c": 3\n}\n';
 const INLINE = 'textDocument/inlineCompletion';
 const RESOLVE = 'codeAction/resolve';
 
 let code;
-const files = { 'word.rs': STACK, 'line.rs': STACK, 'fill.rs': STACK, 'menu.rs': STACK, 'refine.rs': STACK, 'off.rs': STACK, 'still.rs': STACK, 'mean.py': MEAN };
+const files = { 'word.rs': STACK, 'line.rs': STACK, 'fill.rs': STACK, 'menu.rs': STACK, 'refine.rs': STACK, 'off.rs': STACK, 'still.rs': STACK, 'body.rs': STACK, 'broken.json': BROKEN, 'mean.py': MEAN };
 before(async () => {
   code = await Workbench.open(files);
 }, { timeout: 4 * PATIENCE_MS });
@@ -176,22 +178,46 @@ test('the light bulb’s menu and the context menu fill too', async () => {
   await code.holds('menu.rs', applied(STACK, edits(again.answer)[0]));
 });
 
+/** Holds what became of an action to its answer: the edit is in the file, or the reason is told and the file is as it was. */
+async function settled(name, text, since, kind) {
+  const { params, answer } = await answered(RESOLVE, since);
+  assert.equal(params.kind, kind);
+  if (answer.error) {
+    await code.page.locator('.notification-toast', { hasText: answer.error.message }).first().waitFor();
+    await code.picture(`told-${kind}`);
+    await code.holds(name, text);
+    await code.command('Notifications: Clear All Notifications');
+  } else {
+    const changes = (answer.result.edit.documentChanges ?? []).flatMap(({ edits }) => edits);
+    await code.holds(name, changes.reduceRight(applied, text));
+  }
+}
+
 test('a selection is refined', async () => {
   await code.goto('refine.rs', 7, 1);
   await code.keys('Home', 'Shift+End');
   const since = code.traffic().length;
   await code.command('Lacuna: Refine Selection');
-  const { params, answer } = await answered(RESOLVE, since);
-  assert.equal(params.kind, 'refactor.rewrite.lacuna.refine');
-  if (answer.error) {
-    // The model found nothing that parses; then the reason is told, and the text stays.
-    await code.page.locator('.notification-toast', { hasText: answer.error.message }).waitFor();
-    assert.equal(code.text('refine.rs'), STACK);
-  } else {
-    const changed = (answer.result.edit.documentChanges ?? []).flatMap(({ edits }) => edits);
-    const expected = changed.reduceRight(applied, STACK);
-    await code.holds('refine.rs', expected);
-  }
+  await settled('refine.rs', STACK, since, 'refactor.rewrite.lacuna.refine');
+});
+
+test('a body is completed', async () => {
+  await code.goto('body.rs', 7, 9);
+  const since = code.traffic().length;
+  await code.command('Lacuna: Complete This Body');
+  await settled('body.rs', STACK, since, 'refactor.rewrite.lacuna.body');
+});
+
+test('an error that the editor reports can be repaired', async () => {
+  await code.goto('broken.json', 4, 4);
+  await code.page.locator('.squiggly-error').first().waitFor();
+  const since = code.traffic().length;
+  await code.keys('Control+Period');
+  await code.page.locator('.action-widget .monaco-list-row', { hasText: /Lacuna: repair: / }).first().waitFor();
+  await code.picture('repair');
+  await code.keys('Escape');
+  await code.command('Lacuna: Repair');
+  await settled('broken.json', BROKEN, since, 'quickfix.lacuna.repair');
 });
 
 test('where a language is off nothing is asked, and on it is asked again', async () => {
@@ -259,12 +285,32 @@ test('no server: the message says what to do, and setting the path mends it', as
   assert.equal(code.requests('initialize').length, initialized + 1);
 });
 
-test('every request of the editor had an answer, but for those whose server was ended', () => {
+test('without the setting: told how to install it, and found where cargo puts it', async (t) => {
+  if (spawnSync('sh', ['-lc', 'command -v lacuna']).status === 0) return t.skip('there is a lacuna on the PATH');
+  const initialized = code.requests('initialize').length;
+  code.configure({ 'lacuna.server.path': '' });
+  const toast = code.page.locator('.notification-toast', { hasText: 'cargo install --path server/cli' });
+  await toast.waitFor();
+  await code.picture('missing-everywhere');
+  code.installServer();
+  await toast.getByRole('button', { name: 'Try Again' }).click();
+  await code.until('a new server', () => code.requests('initialize').length > initialized);
+  await code.says(/ready/);
+});
+
+test('every request of the editor had an answer, and none an error that means a defect', () => {
   const unanswered = code.traffic().filter(({ dir, msg }) => dir === 'c2s' && msg.id !== undefined && msg.method)
     .filter(({ msg }) => !code.requests(msg.method).find(({ id, answer }) => id === msg.id && answer));
   assert.deepEqual(unanswered.map(({ msg }) => msg.method), []);
   const failed = code.traffic().filter(({ dir, msg }) => dir === 's2c' && msg.error && ![-32800, -32803].includes(msg.error.code));
   assert.deepEqual(failed, []);
+});
+
+test('a server that dies is started again', async () => {
+  const initialized = code.requests('initialize').length;
+  code.killServer();
+  await code.until('a new server', () => code.requests('initialize').length > initialized);
+  await code.says(/ready/);
 });
 
 /** In the page: notes everything the status bar item says, and every text a decoration of the canvas shows. */

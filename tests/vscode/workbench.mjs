@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -55,8 +55,9 @@ export class Workbench {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
     writeFileSync(this.recording, '');
     this.server = join(this.root, 'lacuna-recorded');
+    this.pidFile = join(this.root, 'pid');
     const tee = fileURLToPath(new URL('tee.mjs', import.meta.url));
-    writeFileSync(this.server, `#!/bin/sh\nexec '${process.execPath}' '${tee}' '${this.recording}' '${environment('LACUNA')}' "$@"\n`);
+    writeFileSync(this.server, `#!/bin/sh\necho $$ >'${this.pidFile}'\nexec '${process.execPath}' '${tee}' '${this.recording}' '${environment('LACUNA')}' "$@"\n`);
     chmodSync(this.server, 0o755);
     writeFileSync(join(this.root, 'data/User/settings.json'), JSON.stringify(USER, null, 2));
     this.configure({});
@@ -105,6 +106,18 @@ export class Workbench {
   configure(settings) {
     const machine = { 'lacuna.server.path': this.server, ...settings };
     writeFileSync(join(this.root, 'data/Machine/settings.json'), JSON.stringify(machine, null, 2));
+  }
+
+  /** Puts the server where cargo would. */
+  installServer() {
+    const folder = join(this.root, 'home/.cargo/bin');
+    mkdirSync(folder, { recursive: true });
+    symlinkSync(this.server, join(folder, 'lacuna'));
+  }
+
+  /** Ends the server as a crash would. */
+  killServer() {
+    process.kill(Number(readFileSync(this.pidFile, 'utf8')), 'SIGKILL');
   }
 
   userSettings() {
