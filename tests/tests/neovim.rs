@@ -187,6 +187,12 @@ fn the_plugin_says_what_to_do_without_a_server() {
 }
 
 #[test]
+fn the_plugin_says_why_there_is_no_model() {
+    let script = Script { load_error: Some("there is no such model".to_owned()), ..Script::default() };
+    check_with_script("plugin_without_a_model", &script);
+}
+
+#[test]
 fn the_plugin_starts_one_server_for_all_folders() {
     check("plugin_has_one_server");
 }

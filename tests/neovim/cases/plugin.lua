@@ -108,7 +108,7 @@ function cases.plugin_tells_its_state()
   editor:keys(':Lacuna status<CR>')
   wait_for_message(editor, 'Lacuna: ready: ')
   assert(editor:lua('return vim.g.lacuna_status.state') == 'ready')
-  assert(editor:lua("return vim.fn.getcompletion('Lacuna re', 'cmdline')[1]") == 'refine')
+  assert(editor:lua("return table.concat(vim.fn.getcompletion('Lacuna re', 'cmdline'), ' ')") == 'refine restart')
   assert(editor:lua("return vim.fn.getcompletion('Lacuna toggle py', 'cmdline')[1]") == 'python')
   editor:keys(':Lacuna restart<CR>')
   editor:wait('the model once more', function()
@@ -120,7 +120,7 @@ function cases.plugin_tells_its_state()
   end)
   editor:keys(':tabclose<CR>')
   editor:keys(':Lacuna nonsense<CR>')
-  wait_for_message(editor, 'fill, refine, toggle, status, log or restart?')
+  wait_for_message(editor, 'one of fill, log, refine, restart, status, toggle?')
   editor:quit()
 end
 
@@ -164,6 +164,19 @@ function cases.plugin_without_a_server()
   editor:wait_for_model()
   editor:assert_in_step()
   editor:keys(':qa!<CR>') -- not as elsewhere: Neovim logs that there was no server
+  editor:wait_for_end()
+end
+
+-- A model that cannot be loaded: its reason is said without being asked for, and again by the health check.
+function cases.plugin_without_a_model()
+  local editor = Editor.start('point.rs', texts.RUST, nil, 'plugin_user.lua')
+  wait_for_message(editor, 'Lacuna: ')
+  assert(editor:messages():find('there is no such model', 1, true), editor:messages())
+  assert(editor:lua("return require('lacuna').statusline()") == 'lacuna error')
+  local report = check_health(editor)
+  assert(report:find('ERROR [^\n]*there is no such model') and report:find(':Lacuna log', 1, true), report)
+  editor:assert_in_step()
+  editor:keys(':qa!<CR>') -- not as elsewhere: the failure is in the log
   editor:wait_for_end()
 end
 

@@ -1,5 +1,5 @@
 -- `:Lacuna` and its subcommands.
-local M, run = {}, {}
+local M, run, names = {}, {}, { 'fill', 'log', 'refine', 'restart', 'status', 'toggle' }
 
 -- Runs a command of the server; its answer goes to `done`, what stands against it to the user.
 local function execute(client, command, arguments, done)
@@ -40,19 +40,19 @@ function run.toggle(client, call)
   end)
 end
 function run.status(client)
-  execute(client, 'lacuna.status', {}, function(it) vim.notify(('Lacuna: %s: %s'):format(it.state, it.message)) end)
+  execute(client, 'lacuna.status', {}, function(it) vim.notify('Lacuna: ' .. it.message) end)
 end
 
 function M.run(call)
   local client, subcommand = vim.lsp.get_clients({ name = 'lacuna' })[1], run[call.fargs[1]]
-  local against = not subcommand and 'fill, refine, toggle, status, log or restart?'
+  local against = not subcommand and 'one of ' .. table.concat(names, ', ') .. '?'
     or not client and subcommand ~= run.log and 'no server runs; see :checkhealth lacuna'
   if against then return vim.notify('Lacuna: ' .. against, vim.log.levels.WARN) end
   subcommand(client, call)
 end
 
 function M.complete(lead, line)
-  local words = line:find('Lacuna%s+toggle%s') and vim.lsp.config.lacuna.filetypes or vim.tbl_keys(run)
+  local words = line:find('Lacuna%s+toggle%s') and vim.lsp.config.lacuna.filetypes or names
   return vim.iter(words):filter(function(it) return vim.startswith(it, lead) end):totable()
 end
 

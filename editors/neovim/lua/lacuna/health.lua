@@ -18,7 +18,7 @@ local function check_state(client)
   local answer = client:request_sync('workspace/executeCommand', { command = 'lacuna.status' }, 5000) or {}
   local status = answer.result or { state = 'error', message = 'the server does not answer' }
   local tell = ({ disabled = health.warn, error = health.error })[status.state] or health.ok
-  tell(status.state .. ': ' .. status.message, status.state == 'disabled' and ':Lacuna toggle' or ':Lacuna log')
+  tell(status.message, status.state == 'disabled' and ':Lacuna toggle' or ':Lacuna log')
   health.info('Model: ' .. (status.model and status.model.source .. ' on ' .. status.model.device or 'none yet'))
 end
 
