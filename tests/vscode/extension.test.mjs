@@ -25,12 +25,13 @@ impl<T> Stack<T> {
 }
 `;
 const MEAN = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n\n\ndef largest(values):\n\n';
+const TYPOS = STACK.replace('self.items.push(item);', 'slf.itms.psh(itm);');
 const BROKEN = '{\n  "a": 1,\n  "b": 2\n  "c": 3\n}\n';
 const INLINE = 'textDocument/inlineCompletion';
 const RESOLVE = 'codeAction/resolve';
 
 let code;
-const files = { 'word.rs': STACK, 'line.rs': STACK, 'fill.rs': STACK, 'menu.rs': STACK, 'refine.rs': STACK, 'off.rs': STACK, 'still.rs': STACK, 'body.rs': STACK, 'broken.json': BROKEN, 'mean.py': MEAN };
+const files = { 'word.rs': STACK, 'line.rs': STACK, 'fill.rs': STACK, 'menu.rs': STACK, 'refine.rs': TYPOS, 'off.rs': STACK, 'still.rs': STACK, 'body.rs': STACK, 'broken.json': BROKEN, 'mean.py': MEAN };
 before(async () => {
   code = await Workbench.open(files);
 }, { timeout: 4 * PATIENCE_MS });
@@ -194,14 +195,17 @@ async function settled(name, text, since, kind) {
 }
 
 test('a selection is refined', async () => {
+  code.configure({ 'lacuna.refineStrength': 1 });
   await code.goto('refine.rs', 7, 1);
   await code.keys('Home', 'Shift+End');
+  await configured(/"refineStrength":1\b/);
   const since = code.traffic().length;
   await code.command('Lacuna: Refine Selection');
-  await settled('refine.rs', STACK, since, 'refactor.rewrite.lacuna.refine');
+  await settled('refine.rs', TYPOS, since, 'refactor.rewrite.lacuna.refine');
 });
 
 test('a body is completed', async () => {
+  code.configure({});
   await code.goto('body.rs', 7, 9);
   const since = code.traffic().length;
   await code.command('Lacuna: Complete This Body');
