@@ -124,7 +124,7 @@ impl Scheduler {
         self.changed.notify_one();
     }
 
-    /// Waits for the end of a burst: until no job came for [`REST`], at most [`BURST`] long.
+    /// Waits for the end of a burst: until no job came for a few milliseconds, at most a quarter of a second.
     ///
     /// For the time after a superseded job. Its successor may well be superseded next, and starting each only to stop it
     /// again helps nobody.
