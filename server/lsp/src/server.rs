@@ -181,6 +181,8 @@ impl Shared {
         self.tell(warnings);
         (self.on_log)(&after);
         self.status.set_disabled(!after.enabled);
+        // Why a document got nothing may have changed; the next request says.
+        self.status.note(None);
         self.let_go();
         if needs_engine_restart(&before, &after) {
             self.worker.restart(after.engine.clone());

@@ -33,14 +33,14 @@ impl Standing {
         Self { proposals, nothing_at, invoked }
     }
 
-    /// The same after an edit; `None` when nothing of it holds any more, or one of it was taken whole: what to offer
-    /// behind that is a new question, not what is left of a longer alternative.
+    /// The same after an edit; `None` when nothing of it holds any more, or the best was taken whole: what to
+    /// offer behind that is a new question, not what is left of a longer alternative.
     #[must_use]
     pub fn rebase(&self, edit: &Edit) -> Option<Self> {
         let takes = |proposal: &Proposal| {
             edit.changes().iter().any(|done| *done == proposal.change || *done == with_typed(proposal))
         };
-        if self.proposals.iter().any(takes) {
+        if self.proposals.first().is_some_and(takes) {
             return None;
         }
         let proposals: Vec<Proposal> =
@@ -141,13 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_taken_ends_its_alternatives() {
+    fn the_best_that_is_taken_ends_its_alternatives() {
         let changes = [insert(4, "len()"), insert(4, "len() + 1")];
         assert_eq!(after("self", &changes, &[Edit::insert(4, "len()")], 9), None);
         assert_eq!(after("self", &changes, &[Edit::insert(4, "le"), Edit::insert(6, "n()")], 9), None);
         let replaced = Edit::single(Change::new(4..6, "len()"));
         assert_eq!(after("self", &changes, &[Edit::insert(4, "le"), replaced], 9), None);
         assert!(after("self", &changes, &[Edit::insert(4, "len(")], 8).is_some());
+        // The other way round it is the best, taken word by word.
+        let changes = [insert(4, "len() + 1"), insert(4, "len()")];
+        assert_eq!(
+            after("self", &changes, &[Edit::insert(4, "len()")], 9),
+            Some(vec![(4, "len() + 1".to_owned())])
+        );
     }
 
     #[test]
