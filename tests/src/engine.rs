@@ -7,9 +7,10 @@ mod script;
 pub use record::{End, Inference, read_record};
 pub use script::{SCRIPT_VARIABLE, Script};
 
+use lacuna_engine::scripted::ScriptedEngine;
 use lacuna_engine::{
     CancelToken, Candidate, Cell, CellState, Engine, EngineError, Frame, FrameSink, GenerateRequest,
-    HoleKind, InfillRequest, Infilled, Method, ModelInfo, NoFrames, NoiseInfo, ScoreRequest, Scored, Stats,
+    HoleKind, InfillRequest, Infilled, Method, ModelInfo, NoFrames, ScoreRequest, Scored, Stats,
     TokenCounter,
 };
 use record::Record;
@@ -108,25 +109,9 @@ fn candidate((rank, text): (usize, String)) -> Candidate {
 
 impl Engine for TimedEngine {
     fn info(&self) -> ModelInfo {
-        ModelInfo {
-            source: "script".to_owned(),
-            parameters: 0,
-            weight_bytes: 0,
-            precision: "none".to_owned(),
-            device: "none".to_owned(),
-            threads: 1,
-            layers: 0,
-            hidden: 0,
-            vocabulary: 0,
-            canvas_length: 64,
-            prompt_tokens_max: 4096,
-            hole_tokens_max: 64,
-            noise: NoiseInfo::Uniform,
-            blank_token: false,
-            fim: false,
-            instruct: false,
-            languages: Vec::new(),
-        }
+        // A longer prompt than the shipped model's, so that context beyond the file has room.
+        let plain = ScriptedEngine::default().info();
+        ModelInfo { source: "script".to_owned(), prompt_tokens_max: 4096, ..plain }
     }
 
     fn counter(&self) -> TokenCounter {
