@@ -85,12 +85,6 @@ impl Documents {
         self.encoding = encoding;
     }
 
-    /// The unit of positions.
-    #[must_use]
-    pub const fn encoding(&self) -> Encoding {
-        self.encoding
-    }
-
     /// Opens a document; one that is open already gets the new text.
     pub fn open(&mut self, item: lsp::TextDocumentItem) {
         self.openings += 1;

@@ -1,5 +1,5 @@
 //! In front of the language service: applies what changes documents, takes the snapshot a request will see and ends
-//! the turn of the request it supersedes, all in order of arrival. Nothing else mutates documents.
+//! the turn of the request it supersedes, all in order of arrival. Nothing else changes the text of documents.
 
 use crate::api::Service as Inner;
 use crate::documents::View;

@@ -110,16 +110,20 @@ impl Caret {
         }
     }
 
-    /// The document with the entry taken, and the caret in that; `None` where nothing is taken.
-    fn taken(&self, snapshot: &Snapshot) -> Option<(Snapshot, usize)> {
-        let change = match &self.replaced {
-            Some(change) => change.clone(),
-            None if self.ahead.is_empty() => return None,
-            None => Change::new(self.at..self.at, self.ahead.clone()),
-        };
-        let caret = change.range.start + change.insert.len();
-        Some((snapshot.edited(&Edit::single(change)).ok()?, caret))
+    /// What taking the entry changes; `None` where nothing is taken.
+    fn taking(&self) -> Option<Change> {
+        match &self.replaced {
+            Some(change) => Some(change.clone()),
+            None if self.ahead.is_empty() => None,
+            None => Some(Change::new(self.at..self.at, self.ahead.clone())),
+        }
     }
+}
+
+/// The document with `taking` done, and the caret behind it.
+fn taken(snapshot: &Snapshot, taking: Change) -> Option<(Snapshot, usize)> {
+    let caret = taking.range.start + taking.insert.len();
+    Some((snapshot.edited(&Edit::single(taking)).ok()?, caret))
 }
 
 async fn answer(
@@ -136,7 +140,8 @@ async fn answer(
         shared.status.typed_through();
         return Ok((caret.at, changes));
     }
-    let taken = caret.taken(&view.snapshot);
+    let taking = caret.taking();
+    let taken = taking.clone().and_then(|change| taken(&view.snapshot, change));
     let (snapshot, offset) = taken.as_ref().map_or((&view.snapshot, caret.at), |(text, at)| (text, *at));
     let nothing = (caret.at, Vec::new());
     if shared.worker.model().is_none() {
@@ -170,14 +175,15 @@ async fn answer(
     };
     let usable = filled.offers.into_iter().filter_map(|offer| offer.outcome.ok());
     let changes = usable.map(|spliced| spliced.change);
-    match &caret.replaced {
+    let changes: Vec<Change> = match &taking {
+        None => changes.collect(),
+        Some(taking) => changes.filter_map(|change| joined(taking, offset, change)).collect(),
+    };
+    if caret.replaced.is_some() {
         // Nothing of this stands in the document yet, so nothing can follow what is typed.
-        Some(replaced) => Ok((caret.at, changes.filter_map(|c| joined(replaced, offset, c)).collect())),
-        None => {
-            let changes = changes.filter_map(|change| before_taking(&caret, offset, change));
-            put_up(shared, view, &caret, (changes.collect(), question.invoked))
-        }
+        return Ok((caret.at, changes));
     }
+    put_up(shared, view, &caret, (changes, question.invoked))
 }
 
 /// What stands on offer at the caret, as far as it goes on what is about to be taken.
@@ -194,26 +200,12 @@ fn standing(shared: &Shared, view: &View, caret: &Caret, invoked: bool) -> Optio
     (!changes.is_empty()).then_some(changes)
 }
 
-/// A change made at `offset` of the text with the menu's entry taken, as one of the text without it.
-fn before_taking(caret: &Caret, offset: usize, change: Change) -> Option<Change> {
-    if caret.ahead.is_empty() {
-        return Some(change);
-    }
-    let start = change.range.start.checked_sub(offset)?;
+/// A change right behind what `taking` wrote, at `offset` of the text with it, as one with it of the text without. What
+/// stands between the two would stay, so only a change right there joins.
+fn joined(taking: &Change, offset: usize, change: Change) -> Option<Change> {
     let end = change.range.end.checked_sub(offset)?;
-    // What stands between the caret and the change stays: only a change right at the caret joins what is ahead of it.
-    (start == 0).then(|| Change::new(caret.at..caret.at + end, format!("{}{}", caret.ahead, change.insert)))
-}
-
-/// A change right behind what replaced `replaced`, as one with it.
-fn joined(replaced: &Change, offset: usize, change: Change) -> Option<Change> {
-    let end = change.range.end.checked_sub(offset)?;
-    (change.range.start == offset).then(|| {
-        Change::new(
-            replaced.range.start..replaced.range.end + end,
-            format!("{}{}", replaced.insert, change.insert),
-        )
-    })
+    let range = taking.range.start..taking.range.end + end;
+    (change.range.start == offset).then(|| Change::new(range, format!("{}{}", taking.insert, change.insert)))
 }
 
 /// Puts the changes up in the document; an answer for a text that has moved on is none.
