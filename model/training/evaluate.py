@@ -21,6 +21,7 @@ import torch
 from tokenizers import Tokenizer
 
 from check_parity import read
+from holes import FIM_SUFFIX_MAX
 from net import rms, rotate
 from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, LANGUAGES, MASK, PAD
 
@@ -274,7 +275,7 @@ class Filler:
         return cut_at_suffix(self.greedy(*self.prompt(case), stop), case["suffix"], case["kind"])
 
     def fim(self, case) -> str:
-        suffix = self.ids(case["suffix"])[:62]
+        suffix = self.ids(case["suffix"])[:FIM_SUFFIX_MAX]
         (begin, language, *prefix), piece = self.prompt(case, PROMPT_MAX - len(suffix))
         prompt = [begin, language, FIM_PREFIX, *prefix, FIM_SUFFIX, *suffix, FIM_MIDDLE]
         return self.greedy(prompt, piece, lambda token, _: token == EOS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from holes import BUCKETS, HOLE_MAX, SUFFIX_MIN, UNIFORM_SHARE
+from holes import BUCKETS, FIM_SUFFIX_MAX, HOLE_MAX, SUFFIX_MIN, UNIFORM_SHARE
 from net import Dims, Net
 from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, MASK, PAD, Vocabulary
 
@@ -86,10 +86,10 @@ def lacuna(vocab: Vocabulary) -> dict:
         "noise": {"kind": "mask", "mask_token_id": MASK, "uniform_share": UNIFORM_SHARE,
                   "uniform_first_id": vocab.first_text_id},
         "blank_token_id": BLANK, "hole_buckets": list(BUCKETS), "hole_tokens_max": HOLE_MAX,
-        "canvas_head_tokens": 1, "causal_guidance": 0.5, "suffix_tokens_min": SUFFIX_MIN,
+        "canvas_head_tokens": 1, "causal_guidance": 0.5, "drafts": {"causal": 4, "earlier": 8}, "suffix_tokens_min": SUFFIX_MIN,
         "prompt_tokens_max": PROMPT_TOKENS_MAX,
         "prompt": {"begin": ["<bos>"], "languages": {"rust": "<rust>", "python": "<python>"}},
-        "fim": {"prefix": FIM_PREFIX, "suffix": FIM_SUFFIX, "middle": FIM_MIDDLE, "end": EOS},
+        "fim": {"prefix": FIM_PREFIX, "suffix": FIM_SUFFIX, "middle": FIM_MIDDLE, "end": EOS, "suffix_tokens_max": FIM_SUFFIX_MAX},
         "end_of_document": {"first": EOS, "then": PAD},
     }
 

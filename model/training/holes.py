@@ -18,12 +18,14 @@ KIND_SHARE = (0.36, 0.30, 0.15, 0.14, 0.05)
 LINE_START_SHARE = {"rest": 0.35, "span": 0.1, "lines": 0.6, "random": 0.0, "body": 1.0}
 UNIFORM_SHARE = 0.15  # of corrupted tokens: a random id instead of <mask>
 FULL_NOISE_SHARE = 0.2  # of exact-length canvases: t = 1
-BLANK_CANVAS_SHARE = 0.45  # of the canvases without self-conditioning: a bucket with blanks, all masked
-DENSE_SHARE = 0.45  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
+BLANK_CANVAS_SHARE = 0.5  # of the canvases without self-conditioning: a bucket with blanks, all masked
+DENSE_SHARE = 0.55  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
 CUT_START, CUT_END = 0.30, 0.15
-KEPT_WEIGHT, CONTENT_WEIGHT, BLANK_WEIGHT = 0.3, 0.5, 0.15
-FIM_SHARE = 0.12
-SLOTS_PER_CANVAS = 24
+KEPT_WEIGHT, BLANK_WEIGHT = 0.3, 0.15
+FIM_SHARE = 0.35
+FIM_SUFFIX_MAX = 48
+MIDDLE_WEIGHT = 3.0  # of the causal loss on what a fim row fills in; its prefix and suffix count as any text
+SLOTS_PER_CANVAS = 28
 
 
 @dataclass
@@ -59,7 +61,8 @@ class Drawer:
     # ---- rows
 
     def plain_row(self, rng, start: int, length: int):
-        """→ row [length], follow [length]: the corpus position of the token after each row position (-1: none), and end."""
+        """→ row [length], follow [length]: the corpus position of the token after each row position (-1: none), and weight
+        [length]: how much the causal loss of predicting each token counts."""
         row, follow = np.zeros(length, np.int64), np.full(length, -1, np.int64)
         filled = 0
         while filled < length:
@@ -82,17 +85,18 @@ class Drawer:
                     row[filled] = EOS
                     filled += 1
             start = int(rng.integers(len(self.corpus.tokens)))
-        return row, follow
+        return row, follow, np.ones(length, np.float32)
 
     def fim_row(self, rng, start: int, length: int):
-        """As `plain_row`, of one or two documents in the order prefix, suffix, middle."""
+        """As `plain_row`, of one or several documents in the order prefix, suffix, middle."""
         row, follow, filled = np.zeros(length, np.int64), np.full(length, -1, np.int64), 0
-        docs = int(rng.integers(1, 3))
+        weight = np.ones(length, np.float32)
+        docs = int(rng.integers(1, 2 + length // 256))
         while length - filled >= 120:
             doc = self.corpus.document_of(start)
             first, last = self.corpus.bounds[doc], self.corpus.bounds[doc + 1]
             at = self.corpus.line_start(start, first)
-            room = min(length - filled, length // docs) - 70  # markers, suffix and middle
+            room = min(length - filled, length // docs) - FIM_SUFFIX_MAX - HOLE_MAX - 5  # markers
             prefix = min(int(rng.integers(room // 2, room + 1)), last - at - 2)
             start = int(rng.integers(len(self.corpus.tokens)))
             if prefix < 4:
@@ -101,13 +105,16 @@ class Drawer:
             hole = self.hole(rng, kind, (at + prefix, last), HOLE_MAX, int(self.corpus.tokens[at + prefix - 1]))
             head = [BOS, self.corpus.language[doc], FIM_PREFIX]
             tail = [hole.head] if hole.shift else []
-            rest = [FIM_SUFFIX, *hole.suffix[:63 - len(hole.content)], FIM_MIDDLE, *hole.content, EOS]
+            # As long as chance has it: were it what a canvas leaves, its length would tell the hole's.
+            suffix = hole.suffix[:int(rng.integers(8, FIM_SUFFIX_MAX + 1))]
+            rest = [FIM_SUFFIX, *suffix, FIM_MIDDLE, *hole.content, EOS]
             text = np.concatenate([head, self.corpus.tokens[at:at + prefix], tail, rest]).astype(np.int64)
             text = text[:length - filled]
             row[filled:filled + len(text)] = text
             follow[filled + 2:filled + 3 + prefix] = np.arange(at, at + prefix + 1)
             filled += len(text)
-        return row, follow
+            weight[filled - min(len(text), len(hole.content) + 1):filled] = MIDDLE_WEIGHT
+        return row, follow, weight
 
     # ---- holes
 
@@ -149,7 +156,7 @@ class Drawer:
         rng = np.random.default_rng((self.seed, index))
         b, k, c = shape.rows, shape.canvases, shape.canvas_length
         n, slots = b * k, b * k // 2 * SLOTS_PER_CANVAS
-        out = dict(rows=np.zeros((b, shape.length), np.int64), canvas=np.zeros((n, c), np.int64),
+        out = dict(rows=np.zeros((b, shape.length), np.int64), row_weight=np.ones((b, shape.length), np.float32), canvas=np.zeros((n, c), np.int64),
                    clamped=np.zeros((n, c), np.int64), anchor=np.zeros(n, np.int64),
                    slot_at=np.zeros((2, slots), np.int64), slot_label=np.zeros((2, slots), np.int64),
                    slot_weight=np.zeros((2, slots), np.float32),
@@ -158,8 +165,8 @@ class Drawer:
         for r in range(b):
             start = self.chunk(index * b + r, shape.length)
             make = self.fim_row if rng.random() < FIM_SHARE else self.plain_row
-            row, follow = make(rng, start, shape.length)
-            out["rows"][r] = row
+            row, follow, weight = make(rng, start, shape.length)
+            out["rows"][r], out["row_weight"][r] = row, weight
             for j in range(k):
                 self.place(rng, out, (r * k + j, row, follow), used, n)
         return out
@@ -176,11 +183,12 @@ class Drawer:
         hole = self.hole(rng, kind, span, most, int(row[p]))
         size = len(hole.content)
         buckets = [x for x in BUCKETS if x > size]
-        text = [hole.head], hole.content, hole.suffix, [EOS]
+        text, bucketed = ([hole.head], hole.content, hole.suffix, [EOS]), False
         if side == 1 and buckets and rng.random() < BLANK_CANVAS_SHARE:
             bucket = buckets[int(rng.integers(len(buckets)))]
             text = [hole.head], hole.content, np.full(bucket - size, BLANK), hole.suffix, [EOS]
             noise, weight = in_bucket(rng, size, bucket)
+            bucketed = True
         elif rng.random() < DENSE_SHARE:
             noise, weight = all_over(rng, min(c - 1, size + len(hole.suffix) + 1), most)
         else:
@@ -189,7 +197,7 @@ class Drawer:
         text = np.concatenate(text)[:c]
         clean[:len(text)] = text
         masked = np.full(len(noise), MASK)
-        if (weight[noise] == 1).all():  # not in a bucket: there the length pass reads masks only
+        if not bucketed:  # the length pass reads masks only
             odd = rng.random(len(noise)) < UNIFORM_SHARE
             masked[odd] = rng.integers(self.vocab.first_text_id, self.vocab.size, odd.sum())
         noised = clean.copy()
@@ -212,9 +220,10 @@ def in_hole(rng, size: int):
 
 
 def in_bucket(rng, size: int, bucket: int):
-    """All masks; the first blank counts in full, the others hardly, so that blanks never drown the content."""
-    weight = np.full(bucket, CONTENT_WEIGHT, np.float32)
-    weight[size], weight[size + 1:] = 1.0, 0.0
+    """All masks; content and the first blank count alike, so that the hazard read from them is unbiased; the blanks
+    after it hardly, so that they never drown the content."""
+    weight = np.ones(bucket, np.float32)
+    weight[size + 1:] = 0.0
     weight[rng.permutation(np.arange(size + 1, bucket))[:4]] = BLANK_WEIGHT
     return np.ones(bucket, bool), weight
 

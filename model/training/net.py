@@ -231,7 +231,7 @@ class Net(nn.Module):
 def training_loss(net: Net, batch, dtype=torch.bfloat16):
     """The whole objective on one micro-batch of fixed shape; see `holes.py` for how it is drawn.
 
-    rows [B, L], canvas [B·K, C] (noised), anchor [B·K], clamped [B·K, C] (the token where clamped),
+    rows [B, L], row_weight [B, L] (of each token's causal loss), canvas [B·K, C] (noised), anchor [B·K], clamped [B·K, C] (the token where clamped),
     slot_at [2, M] (flat canvas positions of hole tokens; row 0 for the self-conditioned even canvases, row 1 for the
     odd ones), slot_label [2, M], slot_weight [2, M], temperature [B·K/2].
     Returns (objective, causal loss, hole loss) as sums over the micro-batch's own normalisers.
@@ -239,7 +239,8 @@ def training_loss(net: Net, batch, dtype=torch.bfloat16):
     rows, canvas, anchor, slot_at = batch["rows"], batch["canvas"], batch["anchor"], batch["slot_at"]
     hidden, cache = net.encode(rows, dtype)
     flat = net.logits(hidden[:, :-1].flatten(0, 1), dtype)
-    causal = F.cross_entropy(flat, rows[:, 1:].flatten(), ignore_index=0)
+    counts = (batch["row_weight"][:, 1:] * (rows[:, 1:] != 0)).flatten()
+    causal = (F.cross_entropy(flat, rows[:, 1:].flatten(), reduction="none") * counts).sum() / counts.sum()
     n, c = canvas.shape
     h = net.dims.hidden_size
     soft = torch.zeros(n // 2, 2, c, h)

@@ -40,6 +40,8 @@ def arguments():
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--checkpoint-minutes", type=float, default=3.0)
     a.add_argument("--resume", action="store_true")
+    a.add_argument("--new-phase", action="store_true",
+                   help="go on from RUN's checkpoint with the clock at zero: a new budget, warm-up and decay")
     a.add_argument("--own-sessions", action="store_true",
                    help="each worker in a session of its own: on a machine shared with other jobs, Linux' automatic "
                         "grouping then gives each the share of one job, at normal priority")
@@ -105,7 +107,7 @@ def update(mine, state, grads, step: int, rates):
 
 def rate(progress: float, step: int, args) -> float:
     """The learning rate's factor; `progress` is the share of the time budget used."""
-    warm = min(1.0, step / args.warmup)
+    warm = min(1.0, (step - args.warm_from) / args.warmup)
     return warm * min(1.0, max(0.0, (1.0 - progress) / (1.0 - args.decay_from)))
 
 
@@ -202,9 +204,12 @@ def main():
     net = Net(dims)
     flat = torch.cat([p.detach().flatten() for p in net.parameters()])
     shared = dict(flat=flat, state=torch.zeros(2, len(flat)), step=0, elapsed=0.0)
-    if args.resume:
+    args.warm_from = 0
+    if args.resume or args.new_phase:
         found = torch.load(args.out / "checkpoint.pt", weights_only=True)
         shared.update({k: found[k] for k in ("flat", "state", "step", "elapsed")})
+        if args.new_phase:
+            shared["elapsed"], args.warm_from = 0.0, shared["step"]
     elif not (args.out / "log.csv").exists():
         (args.out / "log.csv").write_text("seconds,step,clean_tokens,canvases,causal_loss,hole_loss,rate\n")
     save(args.out / "checkpoint.pt", shared, shared["step"], shared["elapsed"], dims)
