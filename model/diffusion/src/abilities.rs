@@ -1,6 +1,6 @@
 //! What a checkpoint can do, resolved once from its files: never from its name.
 
-use crate::config::{Config, Fim, GenerationConfig, Noise};
+use crate::config::{Config, Drafts, Fim, GenerationConfig, Noise};
 use crate::prompt::PromptTokens;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) struct Abilities {
     pub head_tokens: usize,
     /// Weight of the causal pass in every denoising step of an infill.
     pub guidance: f32,
+    /// Texts that compete with the canvases.
+    pub drafts: Drafts,
     pub prompt_tokens_max: usize,
     pub canvas_length: usize,
     pub fim: Option<Fim>,
@@ -67,6 +69,7 @@ impl Abilities {
             suffix_tokens_min,
             head_tokens,
             guidance: lacuna.causal_guidance,
+            drafts: lacuna.drafts,
             prompt_tokens_max: lacuna
                 .prompt_tokens_max
                 .unwrap_or(PROMPT_TOKENS_MAX)

@@ -1,6 +1,6 @@
 //! Texts longer than one canvas: block after block, each committed to the KV cache before the next one starts.
 
-use crate::canvas::Frameset;
+use crate::canvas::{Canvas, Frameset};
 use crate::config::Noise;
 use crate::denoise::{Condensing, condense};
 use crate::engine::DiffusionEngine;
@@ -8,10 +8,13 @@ use crate::infill::Job;
 use crate::noise::{Coordinates, Generator};
 use crate::rank::{Draft, finish, tokenizer_fault};
 use crate::watch::Run;
-use lacuna_engine::{EngineError, Start};
+use lacuna_engine::{Candidate, EngineError, Origin, Start};
 
 /// Stream numbers of blocks, apart from those of single canvases.
 const BLOCK_STREAM: u64 = 1 << 32;
+
+/// Stream numbers of canvases that begin as a draft.
+const SEED_STREAM: u64 = 1 << 34;
 
 /// What one block starts from and what it can see to its right.
 pub(crate) struct Block {
@@ -97,7 +100,38 @@ impl DiffusionEngine {
         }
         let (tokens, text) = finish(self, job, &all)?;
         let entropy_mean = entropy / all.len().max(1) as f32;
-        Ok(Draft { tokens: tokens.len(), text, entropy_mean, steps, settled })
+        Ok(Draft { tokens: tokens.len(), text, entropy_mean, steps, settled, origin: Origin::Noise })
+    }
+
+    /// Canvases that begin as the best `count` of `candidates`, noised where the causal pass doubts them.
+    pub(crate) fn seeded(
+        &mut self,
+        job: &Job<'_>,
+        candidates: &[Candidate],
+        (count, round): (usize, u64),
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Canvas>, EngineError> {
+        let mut texts = Vec::new();
+        for candidate in candidates.iter().take(count) {
+            let whole = format!("{}{}", job.prompt.lead_text(), candidate.text);
+            let tokens = self.tokenizer.encode(&whole).map_err(tokenizer_fault)?;
+            if (1..=job.hole_max).contains(&tokens.len()) {
+                texts.push((tokens, candidate.origin));
+            }
+        }
+        let head = &job.around.head;
+        let sequences: Vec<Vec<u32>> = texts.iter().map(|(tokens, _)| [&head[..], tokens].concat()).collect();
+        let log_probs = self.session.log_probs(&sequences, head.len(), run.cancel)?;
+        let vocabulary = self.session.config().vocab_size as u32;
+        let (noise, strength) = (job.rules.noise, job.drafts.strength);
+        let mut canvases = Vec::with_capacity(texts.len());
+        for (i, ((tokens, origin), log_probs)) in texts.iter().zip(&log_probs).enumerate() {
+            let present = Present { tokens, log_probs, strength, noise, vocabulary };
+            let stream = SEED_STREAM * (round + 1) + i as u64;
+            let canvas = job.around.canvas(&present.noised(job.generator, 0), stream, false);
+            canvases.push(Canvas { origin: *origin, ..canvas });
+        }
+        Ok(canvases)
     }
 
     /// Drafts that start from `text`, of which a share of tokens is noise; the text itself competes as it stands.
@@ -112,7 +146,8 @@ impl DiffusionEngine {
         let whole = format!("{}{text}", job.prompt.lead_text());
         let tokens = self.tokenizer.encode(&whole).map_err(tokenizer_fault)?;
         let (count, text) = (tokens.len(), text.to_owned());
-        let unchanged = Draft { tokens: count, text, entropy_mean: 0.0, steps: 0, settled: true };
+        let unchanged =
+            Draft { tokens: count, text, entropy_mean: 0.0, steps: 0, settled: true, origin: Origin::Given };
         let mut drafts = vec![unchanged];
         if tokens.is_empty() || strength == 0.0 {
             return Ok(drafts);

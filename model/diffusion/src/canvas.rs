@@ -1,5 +1,6 @@
 //! Canvases: the rows that a denoising step reads, which of them are given and which are the hole.
 
+use lacuna_engine::Origin;
 use std::sync::Arc;
 
 /// One canvas: `[head: clamped][hole: noise or draft][suffix: clamped]`.
@@ -17,6 +18,8 @@ pub(crate) struct Canvas {
     pub sampled: bool,
     /// Which tokens may stand first in the hole, where that is restricted.
     pub first_allowed: Option<Arc<[bool]>>,
+    /// Who wrote what the hole began with.
+    pub origin: Origin,
 }
 
 impl Canvas {
@@ -61,7 +64,15 @@ impl Frameset {
         tokens.extend(self.suffix.iter().take(room));
         tokens.resize(self.length.max(tokens.len()), self.fill);
         let first_allowed = self.first_allowed.clone();
-        Canvas { tokens, hole_start: self.head.len(), hole_len: hole.len(), stream, sampled, first_allowed }
+        Canvas {
+            tokens,
+            hole_start: self.head.len(),
+            hole_len: hole.len(),
+            stream,
+            sampled,
+            first_allowed,
+            origin: Origin::Noise,
+        }
     }
 }
 

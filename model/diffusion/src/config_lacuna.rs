@@ -9,6 +9,9 @@ use crate::json::Object;
 /// Bound on token counts that a file may ask for.
 const TOKENS_MAX: usize = 1 << 20;
 
+/// Bound on drafts of one kind.
+const DRAFTS_MAX: usize = 16;
+
 /// What a noisy canvas position holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Noise {
@@ -46,6 +49,23 @@ pub struct Fim {
     pub middle: u32,
     /// Ends the middle, if there is such a token.
     pub end: Option<u32>,
+    /// Most suffix tokens such prompts were trained with.
+    pub suffix_tokens_max: Option<usize>,
+}
+
+/// How many texts that no canvas wrote compete with the canvases of one hole, by who wrote them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Drafts {
+    /// Continuations of the prefix by the causal pass, each begun with another token.
+    pub causal: usize,
+    /// Lines of the same document that began alike.
+    pub earlier: usize,
+    /// How many of these start a canvas each, beside the canvases of noise.
+    pub seeds: usize,
+    /// How many of the best candidates are denoised once more, where the causal pass doubts them.
+    pub revisions: usize,
+    /// Share of a text's tokens that is noised when it starts a canvas.
+    pub strength: f32,
 }
 
 /// The object as a whole.
@@ -65,6 +85,8 @@ pub struct Lacuna {
     pub suffix_tokens_min: Option<usize>,
     /// Weight of the causal pass' log-probabilities in every denoising step of an infill; 0, the default, is the reference.
     pub causal_guidance: f32,
+    /// Texts that compete with the canvases; none by default.
+    pub drafts: Drafts,
     /// Most prompt tokens that are read.
     pub prompt_tokens_max: Option<usize>,
     /// How a prompt begins.
@@ -97,6 +119,7 @@ impl Lacuna {
             suffix_tokens_min: optional("suffix_tokens_min", canvas_length)?,
             prompt_tokens_max: optional("prompt_tokens_max", TOKENS_MAX)?,
             causal_guidance: object.number("causal_guidance", Some(0.0), 0.0..=10.0)? as f32,
+            drafts: drafts(&object)?,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,
             end_of_document: match object.optional_object("end_of_document")? {
@@ -126,6 +149,18 @@ fn noise(object: &Object<'_>, vocab_size: usize) -> Result<Noise, LoadError> {
     }
 }
 
+fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
+    let Some(drafts) = object.optional_object("drafts")? else { return Ok(Drafts::default()) };
+    let count = |key| drafts.count(key, 0, DRAFTS_MAX);
+    Ok(Drafts {
+        causal: count("causal")?,
+        earlier: count("earlier")?,
+        seeds: count("seeds")?,
+        revisions: count("revisions")?,
+        strength: drafts.number("strength", Some(0.5), 0.0..=1.0)? as f32,
+    })
+}
+
 fn prompt(object: &Object<'_>) -> Result<PromptLayout, LoadError> {
     let Some(prompt) = object.optional_object("prompt")? else { return Ok(PromptLayout::default()) };
     Ok(PromptLayout { begin: prompt.strings("begin")?, languages: prompt.string_pairs("languages")? })
@@ -142,5 +177,9 @@ fn fim(object: &Object<'_>, vocab_size: usize) -> Result<Option<Fim>, LoadError>
         suffix: token("suffix")?,
         middle: token("middle")?,
         end: fim.optional_token("end", vocab_size)?,
+        suffix_tokens_max: match fim.has("suffix_tokens_max") {
+            true => Some(fim.count("suffix_tokens_max", 0, TOKENS_MAX)?),
+            false => None,
+        },
     }))
 }

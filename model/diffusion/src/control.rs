@@ -1,12 +1,13 @@
 //! The controls: the same weights, decoded left to right. Every claim about speed or quality is held against these.
 
+use crate::config::Fim;
 use crate::denoise::forbid;
 use crate::engine::DiffusionEngine;
 use crate::heal::heal;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, cut};
 use crate::rank::tokenizer_fault;
 use crate::watch::ms;
-use lacuna_engine::{CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Stats};
+use lacuna_engine::{CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Origin, Stats};
 use std::time::Instant;
 
 /// Greedy decoding as it goes.
@@ -17,6 +18,7 @@ pub(crate) struct Decoded {
     /// Whether it ended by itself and not at the limit.
     pub ended: bool,
     pub forwards: usize,
+    pub origin: Origin,
 }
 
 impl Decoded {
@@ -29,6 +31,7 @@ impl Decoded {
             log_prob_hole: self.log_prob,
             log_prob_suffix: 0.0,
             entropy_mean: 0.0,
+            origin: self.origin,
             steps: self.forwards,
             settled: self.ended,
         }
@@ -65,17 +68,10 @@ impl DiffusionEngine {
             return Err(EngineError::Unsupported(reason.to_owned()));
         };
         let start = Instant::now();
-        let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
-        let mut suffix = self.tokenizer.encode(&request.suffix).map_err(tokenizer_fault)?;
-        let header = self.abilities.prompt.header(request.language.as_deref());
+        let prompt = self.fim_prompt(request, fim)?;
         let limit = self.causal_limit(request);
-        let room = self.abilities.prompt_tokens_max.saturating_sub(header.len() + 3 + limit);
-        // As much suffix as a canvas would show: the controls see what the diffusion sees.
-        suffix.truncate((room / 3).min(self.abilities.canvas_length));
-        let prefix = &prefix[prefix.len().saturating_sub(room - suffix.len())..];
-        let ids = [&header[..], &[fim.prefix], prefix, &[fim.suffix], &suffix, &[fim.middle]].concat();
-        let prompt = Prompt { ids, head: Vec::new(), header: header.len(), lead };
-        let (decoded, stats) = self.decode(&prompt, limit, &mut |_| None, cancel)?;
+        let (mut decoded, stats) = self.decode(&prompt, limit, &mut |_| None, cancel)?;
+        decoded.origin = Origin::CausalFim;
         let cut = match (decoded.ended, request.kind.is_multiline()) {
             (false, false) => decoded.text.find(['\n', '\r']).unwrap_or(decoded.text.len()),
             _ => decoded.text.len(),
@@ -83,7 +79,21 @@ impl DiffusionEngine {
         Ok(answer(decoded, cut, stats, start))
     }
 
-    fn causal_limit(&self, request: &InfillRequest) -> usize {
+    /// The prompt of a fill-in-the-middle ordered request: what the diffusion sees, both sides, in the order of `fim`.
+    pub(crate) fn fim_prompt(&self, request: &InfillRequest, fim: Fim) -> Result<Prompt, EngineError> {
+        let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
+        let mut suffix = self.near_suffix(&request.suffix)?;
+        suffix.retain(|id| Some(*id) != self.abilities.end_of_document);
+        let header = self.abilities.prompt.header(request.language.as_deref());
+        let room =
+            self.abilities.prompt_tokens_max.saturating_sub(header.len() + 3 + self.causal_limit(request));
+        suffix.truncate((room / 3).min(fim.suffix_tokens_max.unwrap_or(usize::MAX)));
+        let prefix = &prefix[cut(prefix.len(), room - suffix.len())..];
+        let ids = [&header[..], &[fim.prefix], prefix, &[fim.suffix], &suffix, &[fim.middle]].concat();
+        Ok(Prompt { ids, head: Vec::new(), header: header.len(), lead })
+    }
+
+    pub(crate) fn causal_limit(&self, request: &InfillRequest) -> usize {
         let longest = request.sampling.lengths.iter().flatten().copied().max();
         longest.unwrap_or(self.abilities.hole_tokens_max.min(self.abilities.canvas_length))
     }
@@ -104,8 +114,14 @@ impl DiffusionEngine {
         let mut stats = Stats { prompt_tokens: ids.len(), canvases: 1, ..Stats::default() };
         stats.cached_tokens = self.session.read(before, cancel)?;
         stats.encode_ms = ms(start);
-        let mut decoded =
-            Decoded { tokens: Vec::new(), text: String::new(), log_prob: 0.0, ended: false, forwards: 0 };
+        let mut decoded = Decoded {
+            tokens: Vec::new(),
+            text: String::new(),
+            log_prob: 0.0,
+            ended: false,
+            forwards: 0,
+            origin: Origin::Causal,
+        };
         let mut next = last;
         while decoded.tokens.len() < limit {
             let mut logits = self.session.next_logits(next, cancel)?;
@@ -139,7 +155,7 @@ impl DiffusionEngine {
 
 impl DiffusionEngine {
     /// A hole is never empty, and its first token begins with what was taken back from the prefix.
-    fn forbid_first(&self, logits: &mut [f32], prompt: &Prompt) {
+    pub(crate) fn forbid_first(&self, logits: &mut [f32], prompt: &Prompt) {
         for &id in self.abilities.banned.iter() {
             logits[id as usize] = f32::NEG_INFINITY;
         }
@@ -150,7 +166,7 @@ impl DiffusionEngine {
 }
 
 /// Where a prefix-only continuation leaves the hole, if it has. Generous to the control: it may see the suffix's text.
-fn stop_at(text: &str, kind: HoleKind, suffix: &str) -> Option<usize> {
+pub(crate) fn stop_at(text: &str, kind: HoleKind, suffix: &str) -> Option<usize> {
     let line_end = text.find(['\n', '\r']);
     match kind {
         HoleKind::Line => line_end,

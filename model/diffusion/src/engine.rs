@@ -1,8 +1,11 @@
 //! The engine behind the contract: owns the network, its KV cache and the tokenizer, and answers one request at a time.
 
 use crate::abilities::Abilities;
+use crate::chat::Chat;
+use crate::chat_prompt::Layout;
 use crate::config::{GenerationConfig, Noise};
 use crate::heal::{Lead, heal};
+use crate::lengths::grid;
 use crate::prompt::{Prompt, assemble, split_head};
 use crate::rank::tokenizer_fault;
 use crate::session::Session;
@@ -10,7 +13,7 @@ use crate::tokenizer::Tokenizer;
 use crate::watch::ms;
 use lacuna_engine::{
     CancelToken, Engine, EngineError, FrameSink, GenerateRequest, InfillRequest, Infilled, Limits, Method,
-    ModelInfo, NoiseInfo, ScoreRequest, Scored, TokenCounter,
+    ModelInfo, NoiseInfo, ScoreRequest, Scored, Start, TokenCounter,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +26,8 @@ pub struct DiffusionEngine {
     pub(crate) abilities: Abilities,
     pub(crate) limits: Limits,
     pub(crate) source: String,
-    pub(crate) instruct: bool,
+    /// How the checkpoint is asked by chat, if it is one that follows instructions.
+    pub(crate) chat: Option<Chat>,
 }
 
 impl std::fmt::Debug for DiffusionEngine {
@@ -51,8 +55,35 @@ impl DiffusionEngine {
 
     /// The prompt of an infill request, healed at the cursor.
     pub(crate) fn healed_prompt(&self, request: &InfillRequest) -> Result<Prompt, EngineError> {
+        if let Some(chat) = &self.chat {
+            return chat.prompt(&self.tokenizer, request, self.chat_layout(request)?);
+        }
         let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
         self.prompt(request.language.as_deref(), &request.context, prefix, lead)
+    }
+
+    /// What a canvas shows to the right of the hole.
+    pub(crate) fn canvas_suffix(&self, request: &InfillRequest) -> Result<Vec<u32>, EngineError> {
+        match &self.chat {
+            Some(chat) => chat.near_suffix(&self.tokenizer, request, self.abilities.canvas_length),
+            None => self.near_suffix(&request.suffix),
+        }
+    }
+
+    fn chat_layout(&self, request: &InfillRequest) -> Result<Layout, EngineError> {
+        let (canvas, head) = (self.abilities.canvas_length, self.abilities.head_tokens);
+        let hole_max = self.abilities.hole_tokens_max;
+        let lengths = match (&request.sampling.lengths, &request.start) {
+            (Some(lengths), _) if !lengths.is_empty() => lengths.clone(),
+            (_, Start::Text { text, .. }) => {
+                vec![self.tokenizer.encode(text).map_err(tokenizer_fault)?.len()]
+            }
+            _ if self.abilities.blank.is_some() => self.abilities.length_buckets.clone(),
+            _ => grid(request.kind, hole_max, usize::MAX),
+        };
+        let longest = lengths.into_iter().max().unwrap_or(hole_max).min(hole_max);
+        let shown = canvas.saturating_sub(head + longest);
+        Ok(Layout { prompt_max: self.abilities.prompt_tokens_max, head, shown })
     }
 }
 
@@ -78,7 +109,7 @@ impl Engine for DiffusionEngine {
             },
             blank_token: self.abilities.blank.is_some(),
             fim: self.abilities.fim.is_some(),
-            instruct: self.instruct,
+            instruct: self.chat.is_some(),
             languages: self.abilities.prompt.languages(),
         }
     }

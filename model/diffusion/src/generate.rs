@@ -7,7 +7,9 @@ use crate::noise::Generator;
 use crate::preset::effort;
 use crate::rank::tokenizer_fault;
 use crate::watch::{Run, ms};
-use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, GenerateRequest, Infilled, Method};
+use lacuna_engine::{
+    CancelToken, Candidate, EngineError, FrameSink, GenerateRequest, Infilled, Method, Origin,
+};
 use std::sync::Arc;
 
 impl DiffusionEngine {
@@ -70,6 +72,7 @@ impl DiffusionEngine {
             log_prob_hole: 0.0,
             log_prob_suffix: 0.0,
             entropy_mean: 0.0,
+            origin: Origin::Noise,
             steps,
             settled: ended,
         })

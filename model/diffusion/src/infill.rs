@@ -1,6 +1,7 @@
 //! One infill request, start to end: prompt, lengths, condensing, ranking.
 
 use crate::canvas::{Canvas, Frameset};
+use crate::config::Drafts;
 use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
 use crate::engine::DiffusionEngine;
 use crate::lengths;
@@ -9,7 +10,7 @@ use crate::preset::{Effort, effort};
 use crate::prompt::Prompt;
 use crate::rank::{self, Draft, finish, tokenizer_fault};
 use crate::watch::{Run, ms};
-use lacuna_engine::{CancelToken, EngineError, FrameSink, InfillRequest, Infilled, Start};
+use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, InfillRequest, Infilled, Start};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub(crate) struct Job<'r> {
     pub rules: Rules,
     pub generator: Generator,
     pub effort: Effort,
+    /// Texts wanted that no canvas writes.
+    pub drafts: Drafts,
     /// Most tokens that fit into the hole of one canvas.
     pub hole_max: usize,
 }
@@ -37,14 +40,15 @@ impl DiffusionEngine {
         let job = self.prepare(request, &mut run)?;
         run.stats.encode_ms = ms(run.start);
         run.watch.strip(job.prompt.lead_text());
-        let drafts = match &request.start {
-            Start::Noise => self.drafts_from_noise(&job, &mut run)?,
-            Start::Text { text, strength } => self.drafts_from_text(&job, text, *strength, &mut run)?,
-        };
-        run.stats.denoise_ms = ms(run.start) - run.stats.encode_ms;
-        let scoring = Instant::now();
-        let candidates = rank::rank(self, &job, drafts, cancel)?;
-        run.stats.score_ms = ms(scoring);
+        let mut candidates = Vec::new();
+        match &request.start {
+            Start::Noise => self.fill_from_noise(&job, &mut candidates, &mut run)?,
+            Start::Text { text, strength } => {
+                let drafts = self.drafts_from_text(&job, text, *strength, &mut run)?;
+                self.compete(&job, drafts, &mut candidates, &mut run)?;
+            }
+        }
+        run.stats.denoise_ms = ms(run.start) - run.stats.encode_ms - run.stats.score_ms;
         let best = candidates.first().map_or(0, |c| c.tokens);
         Ok(Infilled { candidates, stats: run.finish(best) })
     }
@@ -58,7 +62,7 @@ impl DiffusionEngine {
         run.stats.cached_tokens = self.session.read(&prompt.ids, run.cancel)?;
         let around = Frameset {
             head: prompt.head.clone(),
-            suffix: self.near_suffix(&request.suffix)?,
+            suffix: self.canvas_suffix(request)?,
             fill: self.abilities.fill,
             length: self.abilities.canvas_length,
             first_allowed: prompt.lead.as_ref().map(|lead| Arc::clone(&lead.allowed)),
@@ -68,7 +72,11 @@ impl DiffusionEngine {
         let rules = self.rules(effort.steps, generator);
         let hole_max =
             around.hole_max(self.abilities.suffix_tokens_min).min(self.abilities.hole_tokens_max).max(1);
-        Ok(Job { request, prompt, around, rules, generator, effort, hole_max })
+        let drafts = match request.sampling.drafts {
+            Some(false) => Drafts::default(),
+            _ => self.abilities.drafts,
+        };
+        Ok(Job { request, prompt, around, rules, generator, effort, drafts, hole_max })
     }
 
     /// The sampler's rules with the checkpoint's numbers.
@@ -89,7 +97,7 @@ impl DiffusionEngine {
     }
 
     /// As many suffix tokens as a canvas can show; the end of the document is marked where it comes into view.
-    fn near_suffix(&self, suffix: &str) -> Result<Vec<u32>, EngineError> {
+    pub(crate) fn near_suffix(&self, suffix: &str) -> Result<Vec<u32>, EngineError> {
         // A token is rarely longer than 16 bytes; what lies beyond the canvas is not worth tokenising.
         let mut end = suffix.len().min(self.abilities.canvas_length * 16);
         while !suffix.is_char_boundary(end) {
@@ -154,7 +162,44 @@ impl DiffusionEngine {
         job.generator.fresh_hole(stream, length, job.rules.noise, self.session.vocabulary() as u32)
     }
 
-    fn drafts_from_noise(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
+    /// Scores what is new among `drafts`; `candidates` stays sorted, best first.
+    pub(crate) fn compete(
+        &mut self,
+        job: &Job<'_>,
+        drafts: Vec<Draft>,
+        candidates: &mut Vec<Candidate>,
+        run: &mut Run<'_>,
+    ) -> Result<(), EngineError> {
+        let scoring = Instant::now();
+        let drafts = rank::distinct(drafts, candidates);
+        candidates.extend(rank::score(self, job, &drafts, run.cancel)?);
+        rank::sort(candidates);
+        run.stats.score_ms += ms(scoring);
+        Ok(())
+    }
+
+    fn fill_from_noise(
+        &mut self,
+        job: &Job<'_>,
+        candidates: &mut Vec<Candidate>,
+        run: &mut Run<'_>,
+    ) -> Result<(), EngineError> {
+        let written = self.written(job, run)?;
+        self.compete(job, written, candidates, run)?;
+        let seeds = self.seeded(job, candidates, (job.drafts.seeds, 0), run)?;
+        let drafts = self.drafts_from_noise(job, seeds, run)?;
+        self.compete(job, drafts, candidates, run)?;
+        let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
+        let revised = self.condense_batch(job, again, run)?;
+        self.compete(job, revised, candidates, run)
+    }
+
+    fn drafts_from_noise(
+        &mut self,
+        job: &Job<'_>,
+        seeds: Vec<Canvas>,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Draft>, EngineError> {
         let lengths = self.lengths(job, run)?;
         let (short, long): (Vec<usize>, Vec<usize>) = lengths.iter().partition(|&&n| n <= job.hole_max);
         let mut drafts = Vec::new();
@@ -165,7 +210,7 @@ impl DiffusionEngine {
                 let length = short[i % short.len()];
                 job.around.canvas(&self.all_noise(job, length, i as u64), i as u64, i >= short.len())
             };
-            let batch = (0..canvases).map(canvas).collect();
+            let batch = (0..canvases).map(canvas).chain(seeds).collect();
             drafts.extend(self.condense_batch(job, batch, run)?);
         }
         for length in long {
@@ -199,6 +244,7 @@ impl DiffusionEngine {
             entropy_mean,
             steps: condensing.steps,
             settled: condensing.settled,
+            origin: condensing.canvas.origin,
         })
     }
 }

@@ -13,6 +13,10 @@ mod attention;
 mod bench;
 mod blocks;
 mod canvas;
+mod chat;
+mod chat_prompt;
+mod chat_template;
+mod clock;
 pub mod config;
 mod config_lacuna;
 mod control;
@@ -44,6 +48,7 @@ mod shipped;
 mod tokenizer;
 mod watch;
 pub mod weights;
+mod written;
 
 pub use bench::{StepBench, StepTimes};
 pub use engine::DiffusionEngine;

@@ -1,6 +1,9 @@
 //! From a directory, or from the binary itself, to an engine.
 
 use crate::abilities::Abilities;
+use crate::chat::Chat;
+use crate::chat_template::ChatError;
+use crate::config::PromptLayout;
 use crate::engine::DiffusionEngine;
 use crate::kv::KvCache;
 use crate::net::Net;
@@ -59,15 +62,24 @@ pub fn load(options: &LoadOptions) -> Result<DiffusionEngine, EngineError> {
         None => Tokenizer::from_bytes(shipped::TOKENIZER, "tokenizer.json", net.config().vocab_size),
         Some(folder) => Tokenizer::from_file(&folder.join("tokenizer.json"), net.config().vocab_size),
     };
-    let tokenizer = tokenizer.map_err(|error| fault(error.to_string()))?;
+    let mut tokenizer = tokenizer.map_err(|error| fault(error.to_string()))?;
+    let chat = chat(options, &net, &mut tokenizer).map_err(|error| fault(error.to_string()))?;
     let mut abilities = Abilities::resolve(net.config(), net.generation(), &tokenizer)
         .map_err(|error| fault(error.to_string()))?;
     let generation = net.generation().clone();
-    let instruct = options.model.as_ref().is_some_and(|folder| folder.join("chat_template.jinja").is_file());
     // Room for the prompt, for what is committed or scored beyond it, and one canvas.
     let beyond = Limits::default().hole_tokens_max + abilities.canvas_length;
     let affordable = KV_BYTES_MAX / KvCache::bytes_per_position(net.config()).max(1);
     abilities.prompt_tokens_max = abilities.prompt_tokens_max.min(affordable.saturating_sub(beyond).max(64));
+    if let Some(chat) = &chat {
+        let (fixed, most) = (chat.tokens_min(&tokenizer)?, abilities.prompt_tokens_max);
+        if fixed > most / 2 {
+            return Err(fault(format!(
+                "its prompt holds {most} tokens (prompt_tokens_max), of which its chat template alone takes {fixed}: \
+                 allow more, or take the template out of the directory"
+            )));
+        }
+    }
     let positions = abilities.prompt_tokens_max + beyond;
     Ok(DiffusionEngine {
         session: Session::new(net, positions, pool),
@@ -76,8 +88,19 @@ pub fn load(options: &LoadOptions) -> Result<DiffusionEngine, EngineError> {
         abilities,
         limits: Limits::default(),
         source: name,
-        instruct,
+        chat,
     })
+}
+
+/// How to ask the model by chat, where its files say that it is asked so: a layout of its own is what it was trained with,
+/// and goes before a template.
+fn chat(options: &LoadOptions, net: &Net, tokenizer: &mut Tokenizer) -> Result<Option<Chat>, ChatError> {
+    match &options.model {
+        Some(folder) if net.config().lacuna.prompt == PromptLayout::default() => {
+            Chat::find(folder, &net.generation().eos_token_ids, tokenizer)
+        }
+        _ => Ok(None),
+    }
 }
 
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {

@@ -88,7 +88,7 @@ pub(crate) fn assemble(header: Vec<u32>, context: &[u32], prefix: &[u32], budget
 
 /// How many of `len` tokens to drop so that `room` hold the rest: a multiple of a quarter of the room, so that the
 /// window moves once in a while instead of with every keystroke.
-fn cut(len: usize, room: usize) -> usize {
+pub(crate) fn cut(len: usize, room: usize) -> usize {
     if len <= room {
         return 0;
     }

@@ -6,10 +6,14 @@
 
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
-use lacuna_engine::{CancelToken, Candidate, EngineError};
+use lacuna_engine::{CancelToken, Candidate, EngineError, Origin};
 
 /// How many suffix tokens a candidate must also explain.
 pub(crate) const SUFFIX_TOKENS_SCORED: usize = 8;
+
+/// Log p that a hole holds a given one of the endings that began alike, in nats. On 160 development cases 50, 51, 52 and 49
+/// answers were right without it and at -4, -3 and -2.
+const COPY_LOG_PROB: f32 = -3.0;
 
 /// How much of the hole's own line is read again: a file without line breaks must not make scoring slow.
 const LINE_TOKENS_MAX: usize = 48;
@@ -22,6 +26,7 @@ pub(crate) struct Draft {
     pub entropy_mean: f32,
     pub steps: usize,
     pub settled: bool,
+    pub origin: Origin,
 }
 
 /// Turns hole tokens into text: without the lead, up to the first special token, and up to the line's end where the hole
@@ -50,17 +55,19 @@ pub(crate) fn tokenizer_fault(error: impl std::fmt::Display) -> EngineError {
     }
 }
 
-/// Scores `drafts` in one batch and sorts them, best first; equal texts are kept once.
+/// Scores `drafts` in one batch.
 ///
 /// The line that holds the hole is read anew as running text, from the last line break of the prompt on, so that no
 /// score suffers from a token that the cursor cut. The cache keeps what it holds of that line for the next request.
-pub(crate) fn rank(
+pub(crate) fn score(
     engine: &mut DiffusionEngine,
     job: &Job<'_>,
-    drafts: Vec<Draft>,
+    drafts: &[Draft],
     cancel: &CancelToken,
 ) -> Result<Vec<Candidate>, EngineError> {
-    let drafts = distinct(drafts);
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
     let prompt = job.prompt.whole();
     let line_break = prompt.iter().rposition(|&id| engine.tokenizer.piece(id).contains('\n')).unwrap_or(0);
     // The token before the line is read again, so it must not lie beyond what the cache holds.
@@ -72,7 +79,7 @@ pub(crate) fn rank(
     let ahead = engine.tokenizer.decode(suffix).map_err(tokenizer_fault)?;
     let mut sequences = Vec::with_capacity(drafts.len());
     let mut starts = Vec::with_capacity(drafts.len());
-    for draft in &drafts {
+    for draft in drafts {
         let text = format!("{line}{}{ahead}", draft.text);
         let (ids, offsets) = engine.tokenizer.encode_offsets(&text).map_err(tokenizer_fault)?;
         sequences.push([&prompt[line_start - 1..line_start], &ids[..]].concat());
@@ -80,7 +87,7 @@ pub(crate) fn rank(
     }
     let log_probs = engine.session.log_probs_after(line_start - 1, &sequences, 1, cancel)?;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(drafts.len());
-    for ((draft, log_probs), starts) in drafts.into_iter().zip(log_probs).zip(starts) {
+    for ((draft, log_probs), starts) in drafts.iter().zip(log_probs).zip(starts) {
         let suffix_at = line.len() + draft.text.len();
         let after: f32 =
             log_probs.iter().zip(&starts).filter(|&(_, &at)| at >= suffix_at).map(|(p, _)| p).sum();
@@ -90,23 +97,36 @@ pub(crate) fn rank(
             .sum();
         candidates.push(Candidate {
             tokens: draft.tokens,
-            text: draft.text,
-            score: log_probs.iter().sum(),
+            text: draft.text.clone(),
+            score: log_probs.iter().sum::<f32>() + copied(draft.origin, hole),
             log_prob_hole: hole,
             log_prob_suffix: after,
             entropy_mean: draft.entropy_mean,
+            origin: draft.origin,
             steps: draft.steps,
             settled: draft.settled,
         });
     }
-    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     Ok(candidates)
 }
 
-fn distinct(drafts: Vec<Draft>) -> Vec<Draft> {
+/// What a text gains by standing in the document already where the code had begun alike: the code may be a copy, of which
+/// the causal pass knows nothing beyond its prompt.
+fn copied(origin: Origin, hole: f32) -> f32 {
+    if origin == Origin::Earlier { (COPY_LOG_PROB - hole).max(0.0) } else { 0.0 }
+}
+
+/// Best first.
+pub(crate) fn sort(candidates: &mut [Candidate]) {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
+
+/// Those of `drafts` that hold something, and what neither an earlier one nor one of `known` holds.
+pub(crate) fn distinct(drafts: Vec<Draft>, known: &[Candidate]) -> Vec<Draft> {
     let mut kept: Vec<Draft> = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        if !draft.text.is_empty() && kept.iter().all(|other| other.text != draft.text) {
+        let twice = kept.iter().map(|other| &other.text).chain(known.iter().map(|other| &other.text));
+        if !draft.text.is_empty() && twice.into_iter().all(|text| *text != draft.text) {
             kept.push(draft);
         }
     }

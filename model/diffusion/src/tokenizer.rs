@@ -1,9 +1,10 @@
 //! Text to tokens and back. User text never becomes a special token, whatever it spells.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
-use tokenizers::Tokenizer as HfTokenizer;
+use tokenizers::{AddedToken, Tokenizer as HfTokenizer};
 
 /// A Hugging Face `tokenizer.json`, held to the vocabulary of the model it serves.
 #[derive(Debug)]
@@ -77,6 +78,34 @@ impl Tokenizer {
         Ok((encoding.get_ids().to_vec(), starts))
     }
 
+    /// Makes every marker among the added tokens that `source` spells a special token, whatever `tokenizer.json` says, so
+    /// that no user text becomes one.
+    pub(crate) fn protect(&mut self, source: &str) -> Result<(), tokenizers::Error> {
+        let edge = |c: Option<char>| c.is_some_and(|c| !c.is_alphanumeric() && !c.is_whitespace());
+        let marks = |text: &str| text.len() > 2 && edge(text.chars().next()) && edge(text.chars().last());
+        let added = self.inner.get_added_tokens_decoder();
+        let tokens = added.values().filter(|token| !token.special && marks(&token.content));
+        let tokens = tokens.filter(|token| source.contains(&token.content));
+        let tokens: Vec<AddedToken> =
+            tokens.map(|token| AddedToken { special: true, ..token.clone() }).collect();
+        self.inner.add_special_tokens(tokens)?;
+        Ok(())
+    }
+
+    /// Where a text of the model's own files (a rendered chat template) spells special tokens.
+    pub(crate) fn control_tokens(
+        &mut self,
+        text: &str,
+    ) -> Result<Vec<(u32, Range<usize>)>, tokenizers::Error> {
+        self.inner.set_encode_special_tokens(false);
+        let encoding = self.inner.encode(text, false);
+        self.inner.set_encode_special_tokens(true);
+        let (encoding, special) = (encoding?, self.special_ids());
+        let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let tokens = tokens.filter(|(id, _)| special.binary_search(id).is_ok());
+        Ok(tokens.map(|(&id, &(start, end))| (id, start..end)).collect())
+    }
+
     /// Text of tokens; special tokens vanish, broken UTF-8 becomes U+FFFD.
     pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, tokenizers::Error> {
         self.inner.decode(ids, true)
@@ -113,7 +142,8 @@ impl Tokenizer {
     }
 }
 
-fn line_feeds(text: &str) -> Cow<'_, str> {
+/// The text with every line break a line feed.
+pub(crate) fn line_feeds(text: &str) -> Cow<'_, str> {
     if text.contains('\r') {
         Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
     } else {

@@ -2,6 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Who wrote the first version of a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Nobody: its canvas began as noise.
+    #[default]
+    Noise,
+    /// The causal pass of the same weights, from the code before the hole.
+    Causal,
+    /// The causal pass of the same weights, from a fill-in-the-middle ordered prompt.
+    CausalFim,
+    /// The programmer: a line of the same document that began alike.
+    Earlier,
+    /// The request: the text that is there.
+    Given,
+}
+
 /// One way to fill the hole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -17,7 +34,9 @@ pub struct Candidate {
     pub log_prob_suffix: f32,
     /// Mean entropy of the hole at the last step, in nats.
     pub entropy_mean: f32,
-    /// Denoising steps taken (tokens decoded, for a causal method).
+    /// Who wrote its first version.
+    pub origin: Origin,
+    /// Denoising steps taken (tokens decoded, for a causal method); 0 where no canvas changed what `origin` wrote.
     pub steps: usize,
     /// Whether the canvas came to rest before the step limit.
     pub settled: bool,

@@ -15,7 +15,7 @@ pub mod scripted;
 mod traits;
 
 pub use cancel::CancelToken;
-pub use candidate::{Candidate, Infilled, Stats};
+pub use candidate::{Candidate, Infilled, Origin, Stats};
 pub use error::EngineError;
 pub use frame::{Cell, CellState, Frame, FrameSink, NoFrames};
 pub use request::{

@@ -71,6 +71,9 @@ pub struct Sampling {
     pub seed: u64,
     /// Hole lengths to try, in tokens; empty or `None`: the engine chooses.
     pub lengths: Option<Vec<usize>>,
+    /// Whether texts that no canvas wrote from noise (the causal pass's, earlier code) may start canvases and compete with
+    /// them; `None`: as the checkpoint asks for.
+    pub drafts: Option<bool>,
 }
 
 /// What the hole holds before the first step.
@@ -100,6 +103,12 @@ pub struct InfillRequest {
     pub prefix: String,
     /// The code after the hole; the engine clamps on the canvas what fits of it.
     pub suffix: String,
+    /// What the new code is to do, in words; read only by a model that follows instructions.
+    #[serde(default)]
+    pub instruction: Option<String>,
+    /// Texts that stood where the code had begun alike, the likest first: candidates, if the engine wants them.
+    #[serde(default)]
+    pub earlier: Vec<String>,
     /// The shape of the hole.
     pub kind: HoleKind,
     /// What the hole starts from.
@@ -117,6 +126,8 @@ impl InfillRequest {
             context: String::new(),
             prefix: prefix.into(),
             suffix: suffix.into(),
+            instruction: None,
+            earlier: Vec::new(),
             kind,
             start: Start::Noise,
             sampling: Sampling::default(),
@@ -130,6 +141,8 @@ impl InfillRequest {
     pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
         check_sampling(&self.sampling, limits)?;
         let present = if let Start::Text { text, .. } = &self.start { text.len() } else { 0 };
+        let present = present + self.earlier.iter().map(String::len).sum::<usize>();
+        let present = present + self.instruction.as_ref().map_or(0, String::len);
         let bytes = self.context.len() + self.prefix.len() + self.suffix.len() + present;
         at_most("all text of the request (bytes)", bytes, limits.text_bytes_max)?;
         if let Start::Text { strength, .. } = self.start

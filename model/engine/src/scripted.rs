@@ -2,7 +2,8 @@
 
 use crate::{
     CancelToken, Candidate, Cell, CellState, Engine, EngineError, Frame, FrameSink, GenerateRequest,
-    InfillRequest, Infilled, Limits, Method, ModelInfo, NoiseInfo, ScoreRequest, Scored, Stats, TokenCounter,
+    InfillRequest, Infilled, Limits, Method, ModelInfo, NoiseInfo, Origin, ScoreRequest, Scored, Stats,
+    TokenCounter,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ fn candidate(text: String, rank: usize) -> Candidate {
         log_prob_hole: 0.0,
         log_prob_suffix: 0.0,
         entropy_mean: 0.0,
+        origin: Origin::Noise,
         steps: 1,
         settled: true,
     }

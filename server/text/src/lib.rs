@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod document;
+pub mod earlier;
 pub mod edit;
 pub mod language;
 mod lazy_tree;
@@ -18,6 +19,7 @@ pub mod trigger;
 
 pub use context::{Neighbour, Query, Snippet};
 pub use document::{Document, DocumentError, LineEnding, Snapshot, TreeState};
+pub use earlier::earlier;
 pub use edit::{Bias, Change, Edit, EditError};
 pub use language::Language;
 pub use plan::{Measure, Plan, PlanError, PlanSettings, plan};

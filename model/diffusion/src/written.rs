@@ -1,0 +1,120 @@
+//! Drafts that no canvas wrote: continuations by the causal pass of the same weights, and earlier code that began alike.
+//!
+//! They cost little beside a canvas, know what the left side makes probable, and compete with the canvases under the same
+//! score; some start canvases of their own. How many there are, the checkpoint says (`lacuna.drafts`).
+
+use crate::control::stop_at;
+use crate::engine::DiffusionEngine;
+use crate::infill::Job;
+use crate::rank::{Draft, tokenizer_fault};
+use crate::watch::Run;
+use lacuna_engine::{EngineError, HoleKind, Origin};
+
+/// Most tokens that a continuation of one line may have.
+const LINE_TOKENS_MAX: usize = 32;
+
+impl DiffusionEngine {
+    /// All of them; of equal texts the first keeps its author.
+    pub(crate) fn written(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
+        let wanted = job.drafts;
+        let mut drafts = Vec::new();
+        for text in job.request.earlier.iter().take(wanted.earlier) {
+            drafts.push(self.draft_of(text.clone(), Origin::Earlier)?);
+        }
+        if wanted.causal > 0 {
+            drafts.extend(self.continuations(job, wanted.causal, run)?);
+        }
+        Ok(drafts)
+    }
+
+    fn draft_of(&self, text: String, origin: Origin) -> Result<Draft, EngineError> {
+        let tokens = self.tokenizer.encode(&text).map_err(tokenizer_fault)?.len();
+        Ok(Draft { tokens, text, entropy_mean: 0.0, steps: 0, settled: true, origin })
+    }
+
+    /// Greedy continuations of the prompt, each begun with another of its `count` most probable tokens. Where code follows on
+    /// the hole's line, every place to stop is a draft of its own: the score of what follows decides.
+    fn continuations(
+        &mut self,
+        job: &Job<'_>,
+        count: usize,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Draft>, EngineError> {
+        let ids = job.prompt.whole();
+        let Some((&last, before)) = ids.split_last() else { return Ok(Vec::new()) };
+        self.session.read(before, run.cancel)?;
+        let mut logits = self.session.next_logits(last, run.cancel)?;
+        run.stats.forwards += 1;
+        let read = self.session.len();
+        self.forbid_first(&mut logits, &job.prompt);
+        let mut drafts = Vec::new();
+        for first in largest(&logits, count) {
+            self.session.rollback(read);
+            let texts = self.continuation(job, first, run)?;
+            for text in texts {
+                drafts.push(self.draft_of(text, Origin::Causal)?);
+            }
+        }
+        self.session.rollback(job.prompt.ids.len()); // what follows is the canvases'
+        Ok(drafts)
+    }
+
+    /// One continuation that begins with the token `first`: its text, and where it may also end.
+    fn continuation(
+        &mut self,
+        job: &Job<'_>,
+        first: u32,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<String>, EngineError> {
+        let (kind, suffix) = (job.request.kind, &job.request.suffix);
+        let limit = if kind.is_multiline() { self.causal_limit(job.request) } else { LINE_TOKENS_MAX };
+        let (mut tokens, mut next, mut ends, mut text) = (Vec::new(), first, Vec::new(), String::new());
+        while tokens.len() < limit {
+            tokens.push(next);
+            let whole = self.tokenizer.decode(&tokens).map_err(tokenizer_fault)?;
+            whole.strip_prefix(job.prompt.lead_text()).unwrap_or(&whole).clone_into(&mut text);
+            let stop = if kind == HoleKind::Span { HoleKind::Line } else { kind };
+            if let Some(end) = stop_at(&text, stop, suffix) {
+                text.truncate(end);
+                break;
+            }
+            ends.push(text.len());
+            let logits = self.session.next_logits(next, run.cancel)?;
+            run.stats.forwards += 1;
+            next = lacuna_kernels::row_stats(&logits, 1.0).argmax as u32;
+            if self.abilities.ends_text(next) {
+                break;
+            }
+        }
+        let mut texts = vec![text.clone()];
+        if kind == HoleKind::Span {
+            texts.extend(
+                ends.into_iter().rev().filter(|&end| end < text.len()).map(|end| text[..end].to_owned()),
+            );
+        }
+        Ok(texts)
+    }
+}
+
+/// The indices of the `count` largest values, largest first.
+fn largest(values: &[f32], count: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    let by_value = |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]);
+    if count < order.len() {
+        order.select_nth_unstable_by(count, by_value);
+        order.truncate(count);
+    }
+    order.sort_by(by_value);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_come_first() {
+        assert_eq!(largest(&[0.1, 3.0, f32::NEG_INFINITY, 2.0], 2), [1, 3]);
+        assert_eq!(largest(&[1.0], 4), [0]);
+    }
+}
