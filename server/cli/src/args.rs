@@ -1,9 +1,11 @@
 //! The command line: what can be asked, with the defaults a person would want.
 
+use crate::commands::eval::options::Eval;
 use crate::failure::Failure;
 use crate::location::{self, LineRange, Location, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lacuna_engine::{Method, Preset, Sampling};
+use lacuna_engine::{Preset, Sampling};
+use lacuna_lsp::rank::REFINE_STRENGTH;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -36,6 +38,8 @@ pub enum Command {
     Eval(Eval),
     /// Say what model, machine and grammars there are, and test them for two seconds
     Doctor(Doctor),
+    /// Set up an editor: list them, print or write a configuration
+    Editors(Editors),
     /// Measure the engine against its own controls
     #[command(subcommand)]
     Bench(Bench),
@@ -89,7 +93,7 @@ pub struct Refine {
     #[arg(value_name = "FILE:A-B", value_parser = location::parse_line_range)]
     pub lines: LineRange,
     /// How much of the text is given up first: 0 keeps it, 1 forgets it
-    #[arg(long, value_name = "0..1", default_value_t = 0.5)]
+    #[arg(long, value_name = "0..1", default_value_t = REFINE_STRENGTH)]
     pub strength: f32,
     /// What fill and refine share.
     #[command(flatten)]
@@ -154,6 +158,7 @@ impl SamplingArgs {
             candidates: at_least_one("--candidates", self.candidates)?,
             seed: self.seed,
             lengths: None,
+            drafts: None,
         })
     }
 }
@@ -206,61 +211,6 @@ pub enum PrecisionArg {
     Bf16,
 }
 
-/// `lacuna eval`.
-#[derive(Debug, Args)]
-#[command(after_help = "Each line of CASES.jsonl: task_id, prompt, suffix, canonical_solution (as in \
-    HumanEval-Infilling), optionally language and kind (line, span, lines or body).\n\
-    answer: the first usable candidate; without one it is blank, not exact and no syntax kept\n\
-    exact match: equal to the known answer, white space at the end aside\n\
-    edit similarity: 1 - Levenshtein distance / longer length, in characters\n\
-    syntax kept: an answer that adds no syntax error over the known one\n\
-    latency: one answer as a user gets it, from the plan to ranked candidates, after an unmeasured built-in case")]
-pub struct Eval {
-    /// Cases, one JSON object a line
-    #[arg(value_name = "CASES.jsonl")]
-    pub cases: PathBuf,
-    /// Only the first N cases
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    /// Print the result as one line of JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Diffusion, or one of its controls on the same weights
-    #[arg(long, value_enum, default_value_t)]
-    pub method: MethodArg,
-    /// Write every case's answer to this file, one JSON object a line
-    #[arg(long, value_name = "OUT.jsonl")]
-    pub predictions: Option<PathBuf>,
-    /// How to sample.
-    #[command(flatten)]
-    pub sampling: SamplingArgs,
-    /// Which model.
-    #[command(flatten)]
-    pub model: ModelArgs,
-}
-
-/// `--method`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum MethodArg {
-    // Denoise with both sides in view.
-    #[default]
-    Diffusion,
-    // Left to right from the prefix alone.
-    Causal,
-    // Left to right from a fill-in-the-middle prompt.
-    CausalFim,
-}
-
-impl From<MethodArg> for Method {
-    fn from(method: MethodArg) -> Self {
-        match method {
-            MethodArg::Diffusion => Self::Diffusion,
-            MethodArg::Causal => Self::Causal,
-            MethodArg::CausalFim => Self::CausalFim,
-        }
-    }
-}
-
 /// `lacuna doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -270,6 +220,19 @@ pub struct Doctor {
     /// Which model.
     #[command(flatten)]
     pub model: ModelArgs,
+}
+
+/// `lacuna editors`.
+#[derive(Debug, Args)]
+#[command(after_help = "Printed is exactly what is to be pasted; where it goes is said on standard error.\n\
+    --write overwrites nothing: where a file is in the way it says so and ends with 2.")]
+pub struct Editors {
+    /// The editor; without it they are listed
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write the configuration to where the editor looks for it
+    #[arg(long, requires = "name")]
+    pub write: bool,
 }
 
 /// `lacuna bench`.
@@ -382,7 +345,7 @@ mod tests {
         let Some(Command::Refine(refine)) = parse("lacuna refine a.rs:1-2").unwrap().command else {
             panic!()
         };
-        assert!((refine.strength - 0.5).abs() < f32::EPSILON);
+        assert!((refine.strength - REFINE_STRENGTH).abs() < f32::EPSILON);
     }
 
     #[test]

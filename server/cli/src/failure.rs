@@ -14,6 +14,9 @@ pub enum Failure {
     /// The model answered, but nothing of it can be used.
     #[error("{0}")]
     NoCandidate(String),
+    /// A measure is worse than the one it is held against.
+    #[error("{0}")]
+    Worse(String),
     /// The engine or its model.
     #[error(transparent)]
     Engine(EngineError),
@@ -31,11 +34,11 @@ impl Failure {
         Self::Input(message.into())
     }
 
-    /// 0 ok, 1 no usable candidate, 2 bad input or model, 130 interrupted.
+    /// 0 ok, 1 no usable candidate or worse than before, 2 bad input or model, 130 interrupted.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) | Self::Engine(_) => 2,
-            Self::NoCandidate(_) => 1,
+            Self::NoCandidate(_) | Self::Worse(_) => 1,
             Self::Cancelled => 130,
             Self::OutputClosed => 0,
         }

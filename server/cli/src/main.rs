@@ -1,4 +1,4 @@
-//! The `lacuna` command: lsp, fill, refine, eval, doctor, bench and replay.
+//! The `lacuna` command: lsp, fill, refine, eval, editors, doctor, bench and replay.
 //!
 //! Invariants: nothing here knows candle or LSP; the engine is met in `engine.rs` only, standard output is written in
 //! `output.rs` only, and no log line ever holds code.

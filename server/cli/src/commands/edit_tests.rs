@@ -9,6 +9,7 @@ use crate::output::Output;
 use clap::Parser;
 use lacuna_engine::scripted::ScriptedEngine;
 use lacuna_engine::{EngineError, Start};
+use lacuna_lsp::rank::CHANGE_COST;
 use std::fs;
 use std::path::PathBuf;
 
@@ -150,13 +151,17 @@ fn refining_keeps_a_text_that_the_model_finds_as_good_as_any_change() {
     let report: serde_json::Value = serde_json::from_str(&run.printed).unwrap();
     assert_eq!((&report["chosen"], &report["written"]), (&serde_json::Value::Null, &false.into()));
     assert_eq!(report["diff"], "");
-    // A cut list still knows it, and a better change is made.
+    // A cut list still knows it; a change is made where it is better by more than what changing costs.
     assert_eq!(
         run_scripted("-i --candidates 1", false, answer(&["pass", "return 1"]), true).file,
         TEXT.as_bytes()
     );
     let changed = b"def f():\r\n    return 1\r\n".as_slice();
-    assert_eq!(run_scripted("-i", false, answer(&["return 1", "pass"]), true).file, changed);
+    assert_eq!(run_scripted("-i", false, answer(&["return 1", "pass"]), true).file, TEXT.as_bytes());
+    // The script's scores fall by one nat a place; one token goes and two come.
+    let far = 3 * CHANGE_COST as usize;
+    let better = [&["return 1"], vec!["(("; far].as_slice(), &["pass"]].concat();
+    assert_eq!(run_scripted("-i", false, answer(&better), true).file, changed);
     // Who names a candidate gets it.
     assert_eq!(run_scripted("-i --pick 2", false, answer(&["pass", "return 1"]), true).file, changed);
 }

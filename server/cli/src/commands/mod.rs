@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod doctor;
 pub mod edit;
+pub mod editors;
 pub mod eval;
 pub mod fill;
 pub mod lsp;
@@ -34,6 +35,7 @@ pub fn run(command: Command, context: &mut Context) -> Result<ExitCode, Failure>
         Command::Refine(args) => refine::run(&args, context),
         Command::Eval(args) => eval::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
+        Command::Editors(args) => editors::run(&args, context),
         Command::Bench(Bench::Generate(args)) => bench::generate::run(&args, context),
         Command::Bench(Bench::Step(args)) => bench::step::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),

@@ -58,7 +58,7 @@ pub fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lacuna_engine::Candidate;
+    use lacuna_engine::{Candidate, Origin};
     use lacuna_text::{Change, Rejected, Spliced};
 
     fn offer(text: &str, usable: bool) -> Offer {
@@ -69,6 +69,7 @@ mod tests {
             log_prob_hole: 0.0,
             log_prob_suffix: 0.0,
             entropy_mean: 0.0,
+            origin: Origin::Noise,
             steps: 4,
             settled: true,
         };

@@ -8,9 +8,10 @@ use crate::commands::Context;
 use crate::commands::eval::answer::Asking;
 use crate::commands::eval::answer_all;
 use crate::commands::eval::cases::{self, Case};
+use crate::commands::eval::methods::Way;
 use crate::commands::eval::metrics::mean;
 use crate::commands::eval::progress;
-use crate::commands::eval::report::{Latency, method_name};
+use crate::commands::eval::report::Latency;
 use crate::engine;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -86,7 +87,7 @@ fn measure(
     let bar = progress((fills.len() + continues.len()) * cases.len());
     let mut rows = Vec::new();
     for method in fills {
-        let asking = Asking { method, sampling, cancel };
+        let asking = Asking { way: Way::from(method), sampling, cancel };
         let outcomes = answer_all(engine, cases, &asking, |_| tick(&bar))?;
         let samples = outcomes.iter().map(|outcome| Sample {
             wall_ms: outcome.latency_ms,
@@ -98,10 +99,16 @@ fn measure(
     }
     for method in continues {
         let mut samples = Vec::with_capacity(cases.len());
-        let asking = Asking { method, sampling, cancel };
-        carry_on(engine, &cases::warm_up(), tokens, &asking)?;
+        let template = GenerateRequest {
+            language: None,
+            prompt: String::new(),
+            tokens_max: tokens,
+            method,
+            sampling: Sampling { lengths: None, ..sampling.clone() },
+        };
+        carry_on(engine, &cases::warm_up(), &template, cancel)?;
         for case in cases {
-            samples.push(carry_on(engine, case, tokens, &asking)?);
+            samples.push(carry_on(engine, case, &template, cancel)?);
             tick(&bar)?;
         }
         rows.push(row("continue", method, &samples));
@@ -118,14 +125,11 @@ fn tick(bar: &ProgressBar) -> Result<(), Failure> {
 fn carry_on(
     engine: &mut dyn Engine,
     case: &Case,
-    tokens: usize,
-    asking: &Asking<'_>,
+    template: &GenerateRequest,
+    cancel: &CancelToken,
 ) -> Result<Sample, Failure> {
-    let Asking { method, sampling, cancel } = *asking;
     let language = (case.language != Language::PlainText).then(|| case.language.id().to_owned());
-    let sampling = Sampling { lengths: None, ..sampling.clone() };
-    let request =
-        GenerateRequest { language, prompt: case.prompt.clone(), tokens_max: tokens, method, sampling };
+    let request = GenerateRequest { language, prompt: case.prompt.clone(), ..template.clone() };
     let started = Instant::now();
     let answer = engine.generate(&request, cancel, &mut NoFrames)?;
     let wall_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -162,7 +166,7 @@ fn print(report: &BenchReport, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!(
             "{:10}{:12}{:>10}{:>10}{:>9.1}{:>10.1}{:>11.1} %",
             row.task,
-            method_name(row.method),
+            Way::from(row.method).name(),
             ms(row.wall_ms.p50),
             ms(row.wall_ms.p95),
             row.tokens_mean,
@@ -199,7 +203,7 @@ mod tests {
             (0..8).map(|index| Ok(vec![if index < 4 { known.clone() } else { format!("{known} x") }]));
         let mut engine = ScriptedEngine::new(script);
         let report = measure(&mut engine, &cases, 64, &Sampling::default(), &CancelToken::new()).unwrap();
-        let rows: Vec<_> = report.rows.iter().map(|row| (row.task, method_name(row.method))).collect();
+        let rows: Vec<_> = report.rows.iter().map(|row| (row.task, Way::from(row.method).name())).collect();
         let expected =
             [("fill", "diffusion"), ("fill", "causal"), ("continue", "diffusion"), ("continue", "causal")];
         assert_eq!(rows, expected);

@@ -1,12 +1,14 @@
 //! One case through the engine, the way a user would get it: planned, filled, spliced, ranked.
 
+use super::calibration::confidence;
 use super::cases::Case;
-use super::metrics::{edit_similarity, exact_match, syntax_errors};
+use super::methods::Way;
+use super::metrics::{edit_similarity, exact_match, repeats_suffix, syntax_errors};
 use crate::failure::Failure;
-use lacuna_engine::{CancelToken, Engine, Infilled, Method, NoFrames, Sampling};
+use lacuna_engine::{CancelToken, Engine, FrameSink, Infilled, Sampling};
 use lacuna_lsp::model::Model;
 use lacuna_lsp::planned::{Budgets, Planned};
-use lacuna_lsp::rank::rank;
+use lacuna_lsp::rank::{Offer, rank};
 use lacuna_text::{Document, Reason, Region};
 use serde::Serialize;
 use std::time::Instant;
@@ -15,7 +17,7 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
     /// Diffusion, or one of its controls.
-    pub method: Method,
+    pub way: Way,
     /// How to sample.
     pub sampling: &'a Sampling,
     /// Ends the work.
@@ -30,6 +32,8 @@ pub struct Outcome {
     pub task_id: String,
     /// The case's kind.
     pub kind: String,
+    /// The case's language, as LSP names it.
+    pub language: &'static str,
     /// The text for `prompt + completion + suffix`; blank when there was nothing to use.
     pub completion: String,
     /// Whether there was a usable candidate.
@@ -52,46 +56,74 @@ pub struct Outcome {
     pub candidates: usize,
     /// What the engine alone scores best, as it said it; empty when it offered nothing.
     pub engine_best: String,
+    /// Whether that is exact.
+    pub engine_best_exact: bool,
+    /// Place of the first exact candidate in the list a user would see, from 0; rejected ones come last. `None`: none is.
+    pub exact_at: Option<usize>,
+    /// The stated probability that the answer is exact, see [`confidence`]; 0 without one.
+    pub confidence: f64,
+    /// Not exact, and ends with what stands after the hole, see [`repeats_suffix`].
+    pub repeats_suffix: bool,
 }
 
-/// Fills a case's hole as `asking` says.
+impl Outcome {
+    /// Whether any of the first `count` candidates is exact.
+    pub fn exact_within(&self, count: usize) -> bool {
+        self.exact_at.is_some_and(|at| at < count)
+    }
+}
+
+/// Fills a case's hole as `asking` says; `frames` sees the canvas condense.
 ///
 /// # Errors
 /// Whatever the engine answers; a case that cannot be asked is named.
-pub fn answer(engine: &mut dyn Engine, case: &Case, asking: &Asking<'_>) -> Result<Outcome, Failure> {
-    let Asking { method, sampling, cancel } = *asking;
+pub fn answer(
+    engine: &mut dyn Engine,
+    case: &Case,
+    asking: &Asking<'_>,
+    frames: Option<&mut dyn FrameSink>,
+) -> Result<Outcome, Failure> {
+    let Asking { way, sampling, cancel } = *asking;
+    let sampling = way.sampling(sampling, case, engine);
     // The hole is empty, so that nothing of the known answer reaches the model or the judgement of candidates.
     let document = Document::new(&format!("{}{}", case.prompt, case.suffix), case.language);
     let at = document.len() - case.suffix.len();
     let region = Region { range: at..at, kind: case.shape, reason: Reason::Cursor };
     let started = Instant::now();
-    let planned = Planned::new(&document, &region, sampling, &Model::of(engine), &Budgets::default())
+    let planned = Planned::new(&document, &region, &sampling, &Model::of(engine), &Budgets::default())
         .map_err(|unplanned| named(case, unplanned.into()))?;
-    let infilled = match method {
-        Method::Diffusion => engine.infill(&planned.request, cancel, &mut NoFrames),
-        control => engine.infill_by(control, &planned.request, cancel),
-    };
-    let Infilled { candidates, stats } = infilled.map_err(|error| named(case, error.into()))?;
-    let engine_best = candidates.first().map_or_else(String::new, |candidate| candidate.text.clone());
-    let offers = rank(&document, &planned, candidates);
+    let infilled = way.fill(engine, &planned.request, cancel, frames);
+    let infilled = infilled.map_err(|error| named(case, error.into()))?;
+    let offers = rank(&document, &planned, infilled.candidates.clone());
     let latency_ms = started.elapsed().as_secs_f64() * 1e3;
+    Ok(judge(case, &infilled, &offers, latency_ms))
+}
+
+fn judge(case: &Case, infilled: &Infilled, offers: &[Offer], latency_ms: f64) -> Outcome {
     let best = offers.first().filter(|offer| offer.is_usable());
     let text = best.map_or("", |offer| offer.text());
-    Ok(Outcome {
+    let engine_best = infilled.candidates.first().map_or("", |candidate| &candidate.text);
+    let exact = exact_match(text, &case.answer);
+    Outcome {
         task_id: case.task_id.clone(),
         kind: case.kind.clone(),
+        language: case.language.id(),
         completion: format!("{text}{}", if case.break_moved { "\n" } else { "" }),
         answered: best.is_some(),
-        exact_match: exact_match(text, &case.answer),
+        exact_match: exact,
         edit_similarity: edit_similarity(text, &case.answer),
         syntax_kept: keeps_syntax(case, text),
         latency_ms,
         steps: best.map_or(0, |offer| offer.candidate.steps),
         tokens: best.map_or(0, |offer| offer.candidate.tokens),
-        forwards: stats.forwards,
+        forwards: infilled.stats.forwards,
         candidates: offers.len(),
-        engine_best,
-    })
+        engine_best: engine_best.to_owned(),
+        engine_best_exact: exact_match(engine_best, &case.answer),
+        exact_at: offers.iter().position(|offer| exact_match(offer.text(), &case.answer)),
+        confidence: best.map_or(0.0, |offer| confidence(&offer.candidate)),
+        repeats_suffix: !exact && repeats_suffix(text, &case.suffix),
+    }
 }
 
 /// A blank answer keeps nothing: the file without the hole may well parse, but nobody wrote that.
@@ -107,5 +139,34 @@ fn named(case: &Case, failure: Failure) -> Failure {
     match failure {
         Failure::Input(message) => Failure::input(format!("case {}: {message}", case.task_id)),
         other => other,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// An answer of four steps and six tokens.
+    pub fn outcome(kind: &str, exact_match: bool, latency_ms: f64) -> Outcome {
+        Outcome {
+            task_id: "t".to_owned(),
+            kind: kind.to_owned(),
+            language: "rust",
+            completion: String::new(),
+            answered: true,
+            exact_match,
+            edit_similarity: if exact_match { 1.0 } else { 0.5 },
+            syntax_kept: true,
+            latency_ms,
+            steps: 4,
+            tokens: 6,
+            forwards: 8,
+            candidates: 1,
+            engine_best: "x".to_owned(),
+            engine_best_exact: exact_match,
+            exact_at: exact_match.then_some(0),
+            confidence: 0.5,
+            repeats_suffix: false,
+        }
     }
 }

@@ -1,4 +1,8 @@
 //! Cases in the shape of HumanEval-Infilling, one JSON object a line, checked field by field.
+//!
+//! The published files are read as they are. HumanEval-Infilling (single-line, multi-line, random-span): Python, an answer of
+//! whole lines ends with its line break; a random span of white space alone is passed over. SantaCoder-FIM: `name` stands for
+//! `task_id` and is that of a problem with many holes, so the line's number is added; `language` is py, js or java.
 
 use crate::failure::Failure;
 use lacuna_text::{Language, RegionKind};
@@ -26,6 +30,8 @@ pub struct Case {
     pub shape: RegionKind,
     /// Under which name the case is counted: its `kind`, or its shape.
     pub kind: String,
+    /// Where the text is from: package, version, path and licence; empty where the case does not say.
+    pub origin: String,
 }
 
 /// Reads the first `limit` cases of a file.
@@ -60,7 +66,7 @@ pub fn parse(name: &str, reader: impl BufRead, limit: Option<usize>) -> Result<V
         let line = line.map_err(|error| at(format!("cannot be read: {error}")))?;
         let line = String::from_utf8(line).map_err(|_| at("is not UTF-8".to_owned()))?;
         if !line.trim().is_empty() {
-            cases.push(case(line.trim_start_matches('\u{feff}')).map_err(at)?);
+            cases.extend(case(line.trim_start_matches('\u{feff}'), index + 1).map_err(at)?);
         }
     }
     if cases.is_empty() {
@@ -81,15 +87,20 @@ pub fn warm_up() -> Case {
         language: Language::Python,
         shape: RegionKind::Lines,
         kind: "lines".to_owned(),
+        origin: String::new(),
     }
 }
 
-fn case(line: &str) -> Result<Case, String> {
+/// The case of a line; `None` where a published file has a hole that nobody would fill.
+fn case(line: &str, number: usize) -> Result<Option<Case>, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("is not JSON: {error}"))?;
     let Value::Object(fields) = value else {
         return Err(format!("expected a JSON object, found {}", type_name(&value)));
     };
-    let task_id = required(&fields, "task_id")?;
+    let task_id = match (fields.get("task_id"), optional(&fields, "name")?) {
+        (None, Some(name)) => format!("{name}#{number}"),
+        _ => required(&fields, "task_id")?,
+    };
     let language = match optional(&fields, "language")? {
         Some(id) => Language::from_id(&id),
         None if task_id.contains("HumanEval") => Language::Python,
@@ -98,13 +109,26 @@ fn case(line: &str) -> Result<Case, String> {
     let prompt = required(&fields, "prompt")?;
     let (answer, suffix, break_moved) =
         move_break(required(&fields, "canonical_solution")?, required(&fields, "suffix")?);
+    if answer.trim().is_empty() && task_id.starts_with("RandomSpan") {
+        return Ok(None);
+    }
     if answer.trim().is_empty() {
         return Err("field canonical_solution is blank; there is nothing to compare with".to_owned());
     }
     let kind = optional(&fields, "kind")?;
     let shape = kind.as_deref().and_then(named_shape).unwrap_or_else(|| shape_of(&answer, &suffix));
     let kind = kind.unwrap_or_else(|| shape_name(shape).to_owned());
-    Ok(Case { task_id, prompt, suffix, answer, break_moved, language, shape, kind })
+    let origin = origin(&fields);
+    Ok(Some(Case { task_id, prompt, suffix, answer, break_moved, language, shape, kind, origin }))
+}
+
+fn origin(fields: &Map<String, Value>) -> String {
+    let of = |name: &str| fields.get("origin").and_then(|origin| origin.get(name)).and_then(Value::as_str);
+    ["package", "version", "path", "licence"]
+        .iter()
+        .filter_map(|name| of(name))
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// HumanEval-Infilling's answers are whole lines with their line break; a hole in an editor ends before it.
@@ -208,6 +232,40 @@ mod tests {
     }
 
     #[test]
+    fn published_files_are_read_as_they_are() {
+        let human_eval = concat!(
+            r#"{"task_id":"SingleLineInfilling/HumanEval/0/L0","entry_point":"f","prompt":"def f():\n","#,
+            r#""suffix":"","canonical_solution":"    return 1\n","test":"def check(candidate): pass"}"#,
+            "\n",
+            r#"{"task_id":"MultiLineInfilling/HumanEval/0/L0_L1","entry_point":"f","prompt":"def f():\n","#,
+            r#""suffix":"    return x\n","canonical_solution":"    x = 1\n    x += 1\n","test":""}"#,
+            "\n",
+            r#"{"task_id":"RandomSpanInfilling/HumanEval/0/1","entry_point":"f","prompt":"def f(","#,
+            r#""suffix":"): pass","canonical_solution":" ","test":""}"#,
+        );
+        let cases = read_text(human_eval, None).unwrap();
+        let kinds: Vec<_> = cases.iter().map(|case| (case.kind.as_str(), case.language)).collect();
+        assert_eq!(
+            kinds,
+            [("line", Language::Python), ("lines", Language::Python)],
+            "a blank span is no hole"
+        );
+        let santa_coder = concat!(
+            r#"{"name":"HumanEval_0_f","language":"java","prompt":"int f() {\n","suffix":"}\n","#,
+            r#""canonical_solution":"    return 1;\n","tests":"","stop_tokens":["\n"],"original":"doc"}"#,
+        );
+        let cases = read_text(&format!("{santa_coder}\n{santa_coder}"), None).unwrap();
+        let names: Vec<_> = cases.iter().map(|case| (case.task_id.as_str(), case.language)).collect();
+        assert_eq!(names, [("HumanEval_0_f#1", Language::Java), ("HumanEval_0_f#2", Language::Java)]);
+    }
+
+    #[test]
+    fn the_origin_is_one_line() {
+        let origin = r#","origin":{"package":"p","version":"1.0","path":"src/a.rs","licence":"MIT"}"#;
+        assert_eq!(read_text(&line("1", "", origin), None).unwrap()[0].origin, "p · 1.0 · src/a.rs · MIT");
+    }
+
+    #[test]
     fn a_limit_stops_before_later_lines_are_looked_at() {
         let text = format!("{}\n\nnot json\n", line("1", "", ""));
         assert_eq!(read_text(&text, Some(1)).unwrap().len(), 1);
@@ -226,5 +284,32 @@ mod tests {
         assert!(error(&line(" \n", "", "")).contains("canonical_solution is blank"));
         assert_eq!(error("\n\n"), "c.jsonl holds no cases");
         assert!(parse("c", &b"\xff\n"[..], None).unwrap_err().to_string().contains("c line 1: is not UTF-8"));
+    }
+
+    /// What fixtures/infill/README.md promises of the scorecard's cases.
+    #[test]
+    fn the_committed_cases_are_as_many_and_as_different_as_promised() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/infill/cases");
+        let mut seen = std::collections::HashSet::new();
+        for (file, language, count) in [
+            ("rust", Language::Rust, 240),
+            ("python", Language::Python, 240),
+            ("typescript", Language::TypeScript, 160),
+        ] {
+            let cases = read(&folder.join(format!("{file}.jsonl")), None).unwrap();
+            assert_eq!(cases.len(), count);
+            let of = |kind: &str| cases.iter().filter(|case| case.kind == kind).count();
+            assert_eq!((of("line") * 5, of("span") * 10), (count * 2, count * 3), "{file}");
+            assert!(of("lines") * 100 >= count * 18 && of("body") * 100 >= count * 11, "{file}");
+            for case in cases {
+                let line = case.prompt.rsplit('\n').next().unwrap_or_default().to_owned();
+                let after = case.suffix.split('\n').next().unwrap_or_default().to_owned();
+                assert!(seen.insert((line, case.answer.clone(), after)), "{} is there twice", case.task_id);
+                assert!(seen.insert((case.task_id.clone(), String::new(), String::new())));
+                assert_eq!((case.language, case.break_moved), (language, false), "{}", case.task_id);
+                assert_eq!(case.origin.split(" · ").count(), 4, "{}: {}", case.task_id, case.origin);
+                assert!(case.prompt.chars().count() <= 4000 && case.suffix.chars().count() <= 1500);
+            }
+        }
     }
 }

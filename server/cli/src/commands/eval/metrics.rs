@@ -33,6 +33,27 @@ fn levenshtein(a: &[char], b: &[char]) -> usize {
     row[b.len()]
 }
 
+/// Characters of the line's rest that an answer must end with to repeat it: `)` or `);` may well come twice.
+const REPEATED_CHARS_MIN: usize = 3;
+
+/// Whether an answer ends with what stands after the hole anyway. Where code follows on the hole's line: the answer ends with
+/// three or more characters that this code begins with. Else: its last line that is not blank equals the first such line
+/// of `suffix`, indentation aside, and has three or more characters, a letter or digit among them.
+pub fn repeats_suffix(answer: &str, suffix: &str) -> bool {
+    let rest = suffix.split(['\n', '\r']).next().unwrap_or_default();
+    if rest.trim().is_empty() {
+        let full = |line: &&str| !line.trim().is_empty();
+        let last = answer.lines().rfind(full).map(str::trim);
+        return last.is_some_and(|last| {
+            last.chars().count() >= REPEATED_CHARS_MIN
+                && last.contains(char::is_alphanumeric)
+                && suffix.lines().find(full).map(str::trim) == Some(last)
+        });
+    }
+    let starts = rest.char_indices().map(|(at, c)| at + c.len_utf8()).skip(REPEATED_CHARS_MIN - 1);
+    starts.map(|end| &rest[..end]).any(|start| answer.ends_with(start))
+}
+
 /// ERROR and MISSING nodes of a whole text; 0 for languages without a grammar.
 pub fn syntax_errors(text: &str, language: Language) -> usize {
     Document::new(text, language).tree().map_or(0, syntax::error_count)
@@ -68,6 +89,17 @@ mod tests {
         assert!((edit_similarity("", "") - 1.0).abs() < 1e-12);
         assert!(edit_similarity("", "abc").abs() < 1e-12);
         assert!((edit_similarity("äö", "äx") - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_repeated_suffix_is_told_from_brackets_that_come_twice() {
+        assert!(repeats_suffix("a, b).len()", ").len();\n"));
+        assert!(!repeats_suffix("f(a)", ");\n"), "two characters may come twice");
+        assert!(!repeats_suffix("a, b", ").len();\n"));
+        assert!(repeats_suffix("x = 1\n    return x\n", "\n\n    return x\n"));
+        assert!(!repeats_suffix("if a {\n    b\n}", "\n}\n"), "a bracket on its own may come twice");
+        assert!(!repeats_suffix("x = 1", "\ny = 1"));
+        assert!(!repeats_suffix("", "") && !repeats_suffix("x", ""));
     }
 
     #[test]

@@ -1,12 +1,27 @@
 //! `lacuna eval`: holes with known answers, filled the way a user would get them filled.
 
 pub mod answer;
+pub mod board;
+pub mod bootstrap;
+pub mod calibration;
 pub mod cases;
+pub mod compare;
+pub mod copy;
+pub mod corrupt;
+pub mod html;
+pub mod kept;
+pub mod methods;
 pub mod metrics;
+pub mod options;
+pub mod refine;
+pub mod refine_table;
 pub mod report;
+pub mod scorecard;
+mod several;
+pub mod verdict;
 
 use super::Context;
-use crate::args::{Eval, at_least_one};
+use crate::args::at_least_one;
 use crate::engine;
 use crate::failure::Failure;
 use crate::same_file::same_file;
@@ -14,33 +29,77 @@ use answer::{Asking, Outcome, answer};
 use cases::Case;
 use indicatif::{ProgressBar, ProgressStyle};
 use lacuna_engine::Engine;
+use options::Eval;
 use report::EvalReport;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The scorecard's cases, from the root of a checkout.
+const SCORECARD_CASES: [&str; 3] = ["rust", "python", "typescript"];
 
 /// Runs the command.
 ///
 /// # Errors
-/// Cases that cannot be read, a model that cannot answer them, Ctrl-C.
+/// Cases that cannot be read, a model that cannot answer them, quality that fell, Ctrl-C.
 pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     let sampling = args.sampling.sampling()?;
-    let cases = cases::read(&args.cases, at_least_one("--limit", args.limit)?)?;
-    let mut predictions = args.predictions.as_deref().map(|path| create(path, &args.cases)).transpose()?;
+    let files = files(args);
+    let cases = chosen(args, &files)?;
+    if args.refine {
+        return refine::run(args, &cases, &sampling, context);
+    }
+    if args.predictions.is_some() && args.scorecard.is_some() {
+        return Err(Failure::input("--predictions goes with --scorecard only where --refine is asked for"));
+    }
+    if args.is_board() {
+        return several::run(args, &cases, &sampling, context);
+    }
+    let mut predictions = args.predictions.as_deref().map(|path| create(path, &files)).transpose()?;
     let mut engine = engine::load(&args.model)?;
     let _working = context.interrupt.working();
     let cancel = context.interrupt.token();
-    let method = args.method.into();
     let bar = progress(cases.len());
-    let asking = Asking { method, sampling: &sampling, cancel };
+    let asking = Asking { way: args.method, sampling: &sampling, cancel };
     let outcomes = answer_all(&mut engine, &cases, &asking, |outcome| {
         bar.inc(1);
         predictions.as_mut().map_or(Ok(()), |file| write_line(file, outcome))
     });
     bar.finish_and_clear();
     let outcomes = outcomes?;
-    let report = EvalReport::new(&outcomes, method, engine.info().source);
+    let report = EvalReport::new(&outcomes, args.method, engine.info().source);
     if args.json { context.output.json(&report) } else { report.print(&mut context.output) }
+}
+
+fn files(args: &Eval) -> Vec<PathBuf> {
+    if !args.cases.is_empty() {
+        return args.cases.clone();
+    }
+    SCORECARD_CASES.iter().map(|name| format!("fixtures/infill/cases/{name}.jsonl").into()).collect()
+}
+
+/// The cases of all files that the command line does not leave out.
+fn chosen(args: &Eval, files: &[PathBuf]) -> Result<Vec<Case>, Failure> {
+    let limit = at_least_one("--limit", args.limit)?;
+    let every = at_least_one("--every", args.every)?.unwrap_or(1);
+    // A single file is read no further than asked: what comes after may be no case.
+    let simple = args.kinds.is_empty() && args.languages.is_empty() && every == 1;
+    let mut cases = Vec::new();
+    for file in files {
+        cases.extend(cases::read(file, limit.filter(|_| simple))?);
+    }
+    let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
+    let cases: Vec<Case> = cases
+        .into_iter()
+        .filter(|case| named(&args.kinds, &case.kind) && named(&args.languages, case.language.id()))
+        .step_by(every)
+        .take(limit.unwrap_or(usize::MAX))
+        .collect();
+    if cases.is_empty() {
+        return Err(Failure::input("no case is of these --kinds and --languages"));
+    }
+    Ok(cases)
 }
 
 /// Answers every case in order; `done` is told of each. [`cases::warm_up`] is answered before them, unmeasured.
@@ -53,10 +112,10 @@ pub fn answer_all(
     asking: &Asking<'_>,
     mut done: impl FnMut(&Outcome) -> Result<(), Failure>,
 ) -> Result<Vec<Outcome>, Failure> {
-    answer(engine, &cases::warm_up(), asking)?;
+    answer(engine, &cases::warm_up(), asking, None)?;
     let mut outcomes = Vec::with_capacity(cases.len());
     for case in cases {
-        let outcome = answer(engine, case, asking)?;
+        let outcome = answer(engine, case, asking, None)?;
         done(&outcome)?;
         outcomes.push(outcome);
     }
@@ -71,15 +130,15 @@ pub fn progress(cases: usize) -> ProgressBar {
     bar
 }
 
-fn create(path: &Path, cases: &Path) -> Result<BufWriter<File>, Failure> {
-    if same_file(path, cases) {
+fn create(path: &Path, cases: &[PathBuf]) -> Result<BufWriter<File>, Failure> {
+    if cases.iter().any(|cases| same_file(path, cases)) {
         return Err(Failure::input(format!("--predictions {} would overwrite the cases", path.display())));
     }
     let created = File::create(path).map(BufWriter::new);
     created.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))
 }
 
-fn write_line(file: &mut impl Write, outcome: &Outcome) -> Result<(), Failure> {
+fn write_line(file: &mut impl Write, outcome: &impl Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(outcome)
         .map_err(|error| Failure::input(format!("cannot write an answer as JSON: {error}")))?;
     // Flushed line by line: a run that is interrupted keeps what it has.
@@ -91,7 +150,7 @@ fn write_line(file: &mut impl Write, outcome: &Outcome) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use lacuna_engine::scripted::ScriptedEngine;
-    use lacuna_engine::{CancelToken, EngineError, Method, Sampling};
+    use lacuna_engine::{CancelToken, EngineError, Sampling};
 
     const CASES: &str = concat!(
         r#"{"task_id":"a","prompt":"x = f(","suffix":")\n","canonical_solution":"1","language":"python"}"#,
@@ -114,7 +173,7 @@ mod tests {
             .into_iter()
             .map(|answer| answer.map(|texts| texts.into_iter().map(str::to_owned).collect()));
         *engine = ScriptedEngine::new(owned);
-        let asking = Asking { method: Method::Diffusion, sampling, cancel: &CancelToken::new() };
+        let asking = Asking { way: methods::Way::Diffusion, sampling, cancel: &CancelToken::new() };
         answer_all(engine, &cases, &asking, |_| Ok(()))
     }
 

@@ -1,10 +1,12 @@
 //! The numbers of an evaluation, overall and by kind, for people and for programs.
 
 use super::answer::Outcome;
+use super::bootstrap::interval;
+use super::calibration::{expected_error, reliability};
+use super::methods::Way;
 use super::metrics::{mean, percentile};
 use crate::failure::Failure;
 use crate::output::{Output, Tone};
-use lacuna_engine::Method;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -26,9 +28,25 @@ pub struct EvalReport {
     /// Cases with a usable answer; the others count as blank.
     pub answered: usize,
     /// Which way of the weights answered.
-    pub method: Method,
+    pub method: &'static str,
     /// Which model.
     pub model: String,
+    /// 95 % bootstrap interval of the overall exact match.
+    pub exact_match_interval: [f64; 2],
+    /// 95 % bootstrap interval of the overall edit similarity.
+    pub edit_similarity_interval: [f64; 2],
+    /// Share of cases whose answer is not exact and ends with what stands after the hole.
+    pub repeats_suffix: f64,
+    /// Share of cases of which what the engine scores best is exact, before syntax is looked at.
+    pub engine_best_exact: f64,
+    /// Share of cases with an exact one among the first four candidates.
+    pub oracle_4: f64,
+    /// Share of cases with an exact one among all candidates.
+    pub oracle: f64,
+    /// Mean stated probability of the answers.
+    pub confidence_mean: f64,
+    /// Expected calibration error over ten bins of equal count.
+    pub calibration_error: f64,
 }
 
 /// Shares of cases, 0 to 1.
@@ -74,7 +92,7 @@ impl Quality {
 
 impl EvalReport {
     /// Sums up the outcomes of one method and model.
-    pub fn new(outcomes: &[Outcome], method: Method, model: String) -> Self {
+    pub fn new(outcomes: &[Outcome], way: Way, model: String) -> Self {
         let mut kinds: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
         for outcome in outcomes {
             kinds.entry(outcome.kind.clone()).or_default().push(outcome);
@@ -84,6 +102,8 @@ impl EvalReport {
         let times: Vec<f64> = outcomes.iter().map(|outcome| outcome.latency_ms).collect();
         let tokens: usize = outcomes.iter().map(|outcome| outcome.tokens).sum();
         let forwards: usize = outcomes.iter().map(|outcome| outcome.forwards).sum();
+        let answered = outcomes.iter().filter(|outcome| outcome.answered);
+        let stated: Vec<_> = answered.map(|outcome| (outcome.confidence, outcome.exact_match)).collect();
         Self {
             cases: outcomes.len(),
             by_kind,
@@ -92,8 +112,16 @@ impl EvalReport {
             tokens_per_forward: if forwards == 0 { 0.0 } else { tokens as f64 / forwards as f64 },
             overall: Quality::of(outcomes.iter()),
             answered: outcomes.iter().filter(|outcome| outcome.answered).count(),
-            method,
+            method: way.name(),
             model,
+            exact_match_interval: bounds(outcomes, |outcome| flag(outcome.exact_match)),
+            edit_similarity_interval: bounds(outcomes, |outcome| outcome.edit_similarity),
+            repeats_suffix: share(outcomes, |outcome| outcome.repeats_suffix),
+            engine_best_exact: share(outcomes, |outcome| outcome.engine_best_exact),
+            oracle_4: share(outcomes, |outcome| outcome.exact_within(4)),
+            oracle: share(outcomes, |outcome| outcome.exact_within(usize::MAX)),
+            confidence_mean: mean(outcomes.iter().filter(|o| o.answered).map(|o| o.confidence)),
+            calibration_error: expected_error(&reliability(&stated)),
         }
     }
 
@@ -119,7 +147,21 @@ impl EvalReport {
         output.line(&format!(
             "latency p50 {p50}, p95 {p95} · {steps:.1} steps · {rate:.2} tokens per forward · {answered} of {cases} answered"
         ))?;
-        let source = format!("{} · {}", method_name(self.method), self.model);
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let [low, high] = self.exact_match_interval.map(percent);
+        output.line(&format!(
+            "exact match {low} to {high} (95 %) · engine's best {} · one of the first 4 {} · of all {}",
+            percent(self.engine_best_exact),
+            percent(self.oracle_4),
+            percent(self.oracle)
+        ))?;
+        output.line(&format!(
+            "repeats suffix {} · confidence {} · calibration error {:.3}",
+            percent(self.repeats_suffix),
+            percent(self.confidence_mean),
+            self.calibration_error
+        ))?;
+        let source = format!("{} · {}", self.method, self.model);
         let source = output.paint(Tone::Dim, &source);
         output.line(&source)
     }
@@ -133,42 +175,29 @@ impl Quality {
     }
 }
 
-/// The method as the command line names it.
-pub const fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::Diffusion => "diffusion",
-        Method::Causal => "causal",
-        Method::CausalFim => "causal-fim",
-    }
+fn flag(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn share(outcomes: &[Outcome], holds: fn(&Outcome) -> bool) -> f64 {
+    mean(outcomes.iter().map(|outcome| flag(holds(outcome))))
+}
+
+fn bounds(outcomes: &[Outcome], value: fn(&Outcome) -> f64) -> [f64; 2] {
+    let interval = interval(&outcomes.iter().map(value).collect::<Vec<_>>());
+    [interval.low, interval.high]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcome(kind: &str, exact_match: bool, latency_ms: f64) -> Outcome {
-        Outcome {
-            task_id: "t".to_owned(),
-            kind: kind.to_owned(),
-            completion: String::new(),
-            answered: true,
-            exact_match,
-            edit_similarity: if exact_match { 1.0 } else { 0.5 },
-            syntax_kept: true,
-            latency_ms,
-            steps: 4,
-            tokens: 6,
-            forwards: 8,
-            candidates: 1,
-            engine_best: String::new(),
-        }
-    }
+    use crate::commands::eval::answer::tests::outcome;
 
     #[test]
     fn the_report_has_the_shape_scripts_rely_on() {
         let outcomes =
             [outcome("line", true, 10.0), outcome("line", false, 30.0), outcome("span", true, 20.0)];
-        let report = EvalReport::new(&outcomes, Method::CausalFim, "built-in".to_owned());
+        let report = EvalReport::new(&outcomes, Way::CausalFim, "built-in".to_owned());
         let text = serde_json::to_string(&report).unwrap();
         let expected = concat!(
             r#"{"cases":3,"by_kind":{"line":{"n":2,"exact_match":0.5,"edit_similarity":0.75,"syntax_kept":1.0},"#,
@@ -176,14 +205,17 @@ mod tests {
             r#""latency_ms":{"p50":20.0,"p95":30.0},"steps_mean":4.0,"tokens_per_forward":0.75,"#
         );
         assert!(text.starts_with(expected), "{text}");
-        assert!(text.ends_with(r#""method":"causal-fim","model":"built-in"}"#), "{text}");
+        assert!(
+            text.contains(r#""method":"causal-fim","model":"built-in","exact_match_interval":["#),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_table_has_a_row_for_each_kind() {
         let (mut output, captured) = Output::captured(false, false);
         let outcomes = [outcome("line", true, 10.0), outcome("span", false, 30.0)];
-        EvalReport::new(&outcomes, Method::Diffusion, "m".to_owned()).print(&mut output).unwrap();
+        EvalReport::new(&outcomes, Way::Diffusion, "m".to_owned()).print(&mut output).unwrap();
         let text = captured.text();
         assert!(text.contains("line          1      100.0 %            1.000      100.0 %\n"), "{text}");
         assert!(text.contains("overall       2       50.0 %            0.750      100.0 %\n"), "{text}");
@@ -198,7 +230,7 @@ mod tests {
     #[test]
     fn a_case_without_an_answer_has_no_steps_but_its_cost() {
         let none = Outcome { answered: false, steps: 0, tokens: 0, ..outcome("line", false, 10.0) };
-        let report = EvalReport::new(&[outcome("line", true, 10.0), none], Method::Diffusion, "m".to_owned());
+        let report = EvalReport::new(&[outcome("line", true, 10.0), none], Way::Diffusion, "m".to_owned());
         assert_eq!((report.cases, report.answered), (2, 1));
         assert!((report.steps_mean - 4.0).abs() < 1e-12);
         assert!((report.tokens_per_forward - 6.0 / 16.0).abs() < 1e-12);

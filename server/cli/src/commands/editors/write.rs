@@ -1,0 +1,179 @@
+//! Writes an editor's configuration where the editor looks, and never over anything that is there.
+
+use super::list::{Editor, Setup};
+use super::places::Places;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file of the configuration, once all is well.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It was not there.
+    New(PathBuf),
+    /// It was there and held what it should.
+    Same(PathBuf),
+}
+
+/// Writes what is not there yet. Nothing is written unless everything can be.
+///
+/// # Errors
+/// An editor that is set up by commands, a file that holds something else, a folder that cannot be written.
+pub fn write(editor: &Editor, places: &Places, interrupt: &Interrupt) -> Result<Vec<Written>, Failure> {
+    let files: Vec<(PathBuf, &str)> = match &editor.setup {
+        Setup::Commands { .. } => {
+            return Err(Failure::input(format!(
+                "{} is set up by commands, not by a file: `lacuna editors {}` prints them",
+                editor.title, editor.name
+            )));
+        }
+        Setup::Shared { file: (base, path), text } => vec![(places.folder(*base)?.join(path), *text)],
+        Setup::Own { folder: (base, path), files, .. } => {
+            let folder = places.folder(*base)?.join(path);
+            files.iter().map(|(name, text)| (folder.join(name), *text)).collect()
+        }
+    };
+    let mut written = Vec::new();
+    for (path, text) in &files {
+        written.push(if is_there(editor, path, text)? {
+            Written::Same(path.clone())
+        } else {
+            Written::New(path.clone())
+        });
+    }
+    let _writing = interrupt.writing();
+    for ((path, text), state) in files.iter().zip(&written) {
+        if matches!(state, Written::New(_)) {
+            create(path, text)
+                .map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
+        }
+    }
+    Ok(written)
+}
+
+/// Whether a file holds the configuration already.
+///
+/// # Errors
+/// It cannot be read, or holds something else.
+fn is_there(editor: &Editor, path: &Path, text: &str) -> Result<bool, Failure> {
+    let there = match fs::read_to_string(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+            return Ok(false);
+        }
+        Err(error) => {
+            return Err(Failure::input(format!("{} cannot be read: {error}", path.display())));
+        }
+    };
+    match editor.setup {
+        Setup::Shared { .. } if there.contains(text.trim()) => Ok(true),
+        Setup::Shared { .. } => Err(Failure::input(format!(
+            "{} is there already and was left as it is; `lacuna editors {}` prints what to add: {}",
+            path.display(),
+            editor.name,
+            editor.goes
+        ))),
+        _ if there == text => Ok(true),
+        _ => Err(Failure::input(format!(
+            "{} is there already and differs; nothing was written. Move it away to have this version's",
+            path.display()
+        ))),
+    }
+}
+
+/// A new file, whole or not at all; one that appeared meanwhile is not replaced.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".lacuna-").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    readable(file.as_file())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Temporary files are for their owner alone; a configuration is as readable as any file.
+#[cfg(unix)]
+fn readable(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_file: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::editors::list::EDITORS;
+    use tempfile::TempDir;
+
+    fn places(home: &Path) -> Places {
+        let home = home.to_path_buf();
+        Places::new(move |name| (name == "HOME").then(|| home.clone().into_os_string()))
+    }
+
+    fn write_at(name: &str, home: &Path) -> Result<Vec<Written>, Failure> {
+        let editor = EDITORS.iter().find(|editor| editor.name == name).unwrap();
+        write(editor, &places(home), &Interrupt::default())
+    }
+
+    #[test]
+    fn written_once_it_is_as_wanted_the_second_time() {
+        for editor in EDITORS.iter().filter(|editor| !matches!(editor.setup, Setup::Commands { .. })) {
+            let home = TempDir::new().unwrap();
+            let first = write_at(editor.name, home.path()).unwrap();
+            assert!(first.iter().all(|file| matches!(file, Written::New(_))), "{first:?}");
+            let second = write_at(editor.name, home.path()).unwrap();
+            assert!(second.iter().all(|file| matches!(file, Written::Same(_))), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_users_is_left_alone() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join(".config/helix/languages.toml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "# mine\n").unwrap();
+        let error = write_at("helix", home.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("left as it is"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
+        let merged = format!("# mine\n{}", EDITORS[2].config());
+        fs::write(&path, merged).unwrap();
+        assert_eq!(write_at("helix", home.path()).unwrap(), [Written::Same(path)]);
+    }
+
+    #[test]
+    fn where_one_file_differs_none_is_written() {
+        let home = TempDir::new().unwrap();
+        let plugin = home.path().join(".local/share/nvim/site/pack/lacuna/start/lacuna");
+        fs::create_dir_all(plugin.join("plugin")).unwrap();
+        fs::write(plugin.join("plugin/lacuna.lua"), "-- older\n").unwrap();
+        let error = write_at("neovim", home.path()).unwrap_err();
+        assert!(error.to_string().contains("differs"), "{error}");
+        assert!(!plugin.join("lua").exists());
+        assert_eq!(fs::read_to_string(plugin.join("plugin/lacuna.lua")).unwrap(), "-- older\n");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_named() {
+        let home = TempDir::new().unwrap();
+        fs::write(home.path().join(".config"), "a file").unwrap();
+        let error = write_at("helix", home.path()).unwrap_err();
+        assert!(error.to_string().contains("languages.toml cannot be"), "{error}");
+    }
+
+    #[test]
+    fn an_editor_without_files_says_what_to_do_instead() {
+        let home = TempDir::new().unwrap();
+        let error = write_at("vscode", home.path()).unwrap_err();
+        assert!(error.to_string().contains("`lacuna editors vscode` prints them"), "{error}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+}
