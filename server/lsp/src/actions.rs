@@ -73,7 +73,7 @@ impl ActionKind {
                 match marker {
                     Some(marker) if caret || is_within(&range, &marker.range) => Some(marker),
                     _ if caret => None,
-                    _ => selected(),
+                    _ => sole_marker(snapshot, &range).or_else(selected),
                 }
             }
             Self::Refine if is_caret(snapshot, &range) => None,
@@ -84,10 +84,24 @@ impl ActionKind {
     }
 }
 
+/// Whether the loaded model's files say that it follows instructions.
+#[must_use]
+pub fn follows_instructions(shared: &Shared) -> bool {
+    shared.worker.model().is_some_and(|model| model.info.instruct)
+}
+
 /// Whether a region is a place that says of itself that code is missing.
 #[must_use]
 pub const fn is_marker(region: &Region) -> bool {
     matches!(region.reason, lacuna_text::Reason::Marker(_))
+}
+
+/// The marker of a selection that holds one and more code: an editor may ask for all of an expression when a person
+/// means the hole in it (Eglot does), and to fill in never means to lose what is there.
+fn sole_marker(snapshot: &Snapshot, range: &std::ops::Range<usize>) -> Option<Region> {
+    let inside = |region: &Region| is_within(&region.range, range) && !region.range.is_empty();
+    let mut markers = Region::find_markers(snapshot).into_iter().filter(inside);
+    markers.next().filter(|_| markers.next().is_none())
 }
 
 /// Whether a selection is but a caret: in some editors (Helix, Kakoune) it covers the character it is on.
@@ -111,6 +125,9 @@ pub struct Action {
     pub version: Option<i32>,
     /// Where.
     pub range: Range,
+    /// What the new code is to do, in words. Needs a model that follows instructions: offered, and done, with no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
     /// How much of a selection refining gives up; `None` is the setting's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f32>,
@@ -148,6 +165,7 @@ pub async fn perform(
         preset: settings.invoked_preset,
         candidates: settings.candidates,
         strength: (action.kind == ActionKind::Refine).then_some(strength),
+        instruction: action.instruction.clone(),
         arrived,
     };
     let filled = fill_watched(shared, &settings, wish, action.kind.title(), turn).await;
@@ -173,6 +191,11 @@ fn check(shared: &Shared, action: &Action, view: &View) -> Result<(Arc<Settings>
         return Err(moved_on());
     }
     let settings = settings_for(shared, view).ok_or_else(|| failed(shared.status.message()))?;
+    if action.instruction.is_some() && !follows_instructions(shared) {
+        return Err(failed(
+            "the model does not follow instructions (its directory holds no chat template); ask without one",
+        ));
+    }
     let range = convert::range(&view.snapshot, action.range, shared.encoding());
     let region = action.kind.region(&view.snapshot, range);
     Ok((
@@ -268,7 +291,13 @@ mod tests {
         assert_eq!(fill("fn f() { let a = []1; }"), None);
         assert_eq!(fill("fn f() { let a = [1]; }"), None);
         assert_eq!(fill("fn f() { let a = [1 + 2]; }").as_deref(), Some("1 + 2"));
-        assert_eq!(fill("fn f() { [let a = 1; todo!()] }").as_deref(), Some("let a = 1; todo!()"));
+        assert_eq!(
+            fill("fn f() { [let a = 1; todo!()] }").as_deref(),
+            Some("todo!()"),
+            "what is there stays"
+        );
+        assert_eq!(fill("[fn f() { g(‹›) }]").as_deref(), Some("‹›"));
+        assert_eq!(fill("fn f() { [todo!(); todo!()] }").as_deref(), Some("todo!(); todo!()"));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Wish<'a> {
     pub candidates: usize,
     /// Start from the text that is there, and give up this share of it.
     pub strength: Option<f32>,
+    /// What the new code is to do, in words, for a model that follows instructions.
+    pub instruction: Option<String>,
     /// When the request came.
     pub arrived: Instant,
 }
@@ -103,6 +105,9 @@ pub async fn fill(
     let mut planned = Planned::new(wish.snapshot, &wish.region, &sampling, &model, &budgets)?;
     if let Some(strength) = wish.strength {
         planned = planned.refining(strength);
+    }
+    if let Some(instruction) = &wish.instruction {
+        planned = planned.instructed(instruction);
     }
     let (reply, answer) = oneshot::channel();
     let on_frame = on_frame(shared, settings, &wish, on_step);

@@ -10,6 +10,7 @@ pub mod client;
 pub mod configuration;
 pub mod context;
 pub mod convert;
+pub mod distance;
 pub mod documents;
 pub mod edits;
 pub mod front;

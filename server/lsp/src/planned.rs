@@ -4,8 +4,14 @@
 
 use crate::model::Model;
 use lacuna_engine::{EngineError, HoleKind, InfillRequest, Sampling, Start};
-use lacuna_text::{Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, plan};
+use lacuna_text::{Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, earlier, plan};
 use thiserror::Error;
+
+/// Endings of lines that began alike, offered to the engine.
+const EARLIER_MAX: usize = 8;
+
+/// Characters of an instruction: a compiler can say a great deal about one line.
+const INSTRUCTION_CHARS_MAX: usize = 2000;
 
 /// How much the model is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +81,8 @@ impl Planned {
             context: format!("{}{}", budgets.context, plan.context),
             prefix: plan.prefix.clone(),
             suffix: plan.suffix.clone(),
+            instruction: None,
+            earlier: earlier(snapshot, region, EARLIER_MAX),
             kind: hole_kind(plan.kind()),
             start: Start::Noise,
             sampling: sampling.clone(),
@@ -87,6 +95,13 @@ impl Planned {
     #[must_use]
     pub fn refining(mut self, strength: f32) -> Self {
         self.request.start = Start::Text { text: self.plan.hole.clone(), strength };
+        self
+    }
+
+    /// Says in words what the new code is to do.
+    #[must_use]
+    pub fn instructed(mut self, instruction: &str) -> Self {
+        self.request.instruction = Some(instruction.chars().take(INSTRUCTION_CHARS_MAX).collect());
         self
     }
 

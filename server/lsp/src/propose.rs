@@ -165,6 +165,7 @@ async fn answer(
         preset: if question.invoked { settings.invoked_preset } else { settings.preset },
         candidates: if several { settings.candidates } else { 1 },
         strength: None,
+        instruction: None,
         arrived,
     };
     let filled = match fill(shared, settings, wish, cancel, None).await {

@@ -20,6 +20,7 @@ pub use project::{FILE_NAME as PROJECT_FILE_NAME, read as read_project_file};
 pub use schema::schema;
 pub use warning::{Origin, Problem, Warning};
 
+use crate::rank::REFINE_STRENGTH;
 use lacuna_engine::Preset;
 use lacuna_text::language::Language;
 use schemars::JsonSchema;
@@ -59,9 +60,7 @@ pub struct Settings {
     pub suffix_tokens: usize,
     /// Whether the canvas is sent as `lacuna/frame` after each denoising step.
     pub frames: bool,
-    /// Share of a selection that refining gives up first: 0 keeps it, 1 forgets it. The default of 0.4 leaves most
-    /// of the text standing, so that refining corrects what is there and does not write something else instead:
-    /// a choice of behaviour, not the optimum of a measurement.
+    /// Share of a selection that refining gives up first: 0 keeps it, 1 forgets it. The default is [`REFINE_STRENGTH`].
     pub refine_strength: f32,
     /// What is logged, and where.
     pub log: LogSettings,
@@ -110,7 +109,7 @@ impl Default for Settings {
             prefix_tokens: 512,
             suffix_tokens: 128,
             frames: false,
-            refine_strength: 0.4,
+            refine_strength: REFINE_STRENGTH,
             log: LogSettings::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the server says it can do.
 //!
-//! Inline completion is advertised to every client: some show it and do not say so.
+//! Inline completion is advertised to every client: some show it and do not say so. No provider is an empty object: in Python
+//! and in Emacs Lisp that counts as false, and clients written in them take the server for one without it.
 
 use crate::actions::ActionKind;
 use crate::client::encoding_kind;
@@ -9,8 +10,8 @@ use lacuna_text::Encoding;
 use tower_lsp::gen_lsp_types::{
     ChangeNotifications, CodeActionKind, CodeActionOptions, CodeActionProvider, CompletionOptions,
     ExecuteCommandOptions, InlineCompletionOptions, InlineCompletionProvider, ServerCapabilities,
-    TextDocumentSync, TextDocumentSyncKind, TextDocumentSyncOptions, WorkspaceFoldersServerCapabilities,
-    WorkspaceOptions,
+    TextDocumentSync, TextDocumentSyncKind, TextDocumentSyncOptions, WorkDoneProgressOptions,
+    WorkspaceFoldersServerCapabilities, WorkspaceOptions,
 };
 
 /// The capabilities, with the unit of positions that was agreed on.
@@ -24,9 +25,12 @@ pub fn of(encoding: Encoding) -> ServerCapabilities {
             ..TextDocumentSyncOptions::default()
         })),
         inline_completion_provider: Some(InlineCompletionProvider::InlineCompletionOptions(
-            InlineCompletionOptions::default(),
+            InlineCompletionOptions { work_done_progress_options: WorkDoneProgressOptions::new(Some(false)) },
         )),
-        completion_provider: Some(CompletionOptions::default()),
+        completion_provider: Some(CompletionOptions {
+            resolve_provider: Some(false),
+            ..CompletionOptions::default()
+        }),
         code_action_provider: Some(CodeActionProvider::CodeActionOptions(CodeActionOptions {
             code_action_kinds: Some(
                 ActionKind::ALL.iter().map(|kind| CodeActionKind::from(kind.id())).collect(),
@@ -46,5 +50,20 @@ pub fn of(encoding: Encoding) -> ServerCapabilities {
             ..WorkspaceOptions::default()
         }),
         ..ServerCapabilities::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_provider_is_an_empty_object() {
+        let value = serde_json::to_value(of(Encoding::Utf8)).unwrap();
+        let empty = |(_, value): &(&String, &serde_json::Value)| {
+            value.as_object().is_some_and(serde_json::Map::is_empty)
+        };
+        let found: Vec<_> = value.as_object().unwrap().iter().filter(empty).collect();
+        assert!(found.is_empty(), "{found:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! `textDocument/codeAction`: what can be done here. Nothing is inferred until one is chosen.
 
-use crate::actions::{Action, ActionKind, is_marker};
+use crate::actions::{Action, ActionKind, follows_instructions, is_marker};
 use crate::api::Query;
 use crate::convert;
 use crate::documents::View;
@@ -47,7 +47,7 @@ impl Query for CodeActions {
             if (kind == ActionKind::Refine && !selected) || (unasked && !selected && !is_marker(&region)) {
                 continue;
             }
-            actions.push(action(shared, &view, kind, params.range));
+            actions.push(action(shared, &view, (kind, None), params.range));
         }
         let asked = |action: &CodeAction| match (&params.context.only, &action.kind) {
             (Some(only), Some(kind)) => only.iter().any(|wanted| is_within(wanted, kind)),
@@ -79,7 +79,10 @@ fn repair(shared: &Shared, view: &View, diagnostic: &Diagnostic) -> Option<CodeA
     let message = message.as_str().or_else(|| message["value"].as_str()).unwrap_or_default();
     let first = message.lines().next().unwrap_or_default();
     let short: String = first.chars().take(MESSAGE_CHARS_MAX).collect();
-    let mut action = action(shared, view, ActionKind::Repair, diagnostic.range);
+    // A model that only fills would read what is wrong as code.
+    let told = (follows_instructions(shared) && !message.trim().is_empty())
+        .then(|| format!("correct this fault: {message}"));
+    let mut action = action(shared, view, (ActionKind::Repair, told), diagnostic.range);
     if !short.is_empty() {
         action.title = format!("{}: {short}", ActionKind::Repair.title());
     }
@@ -87,8 +90,14 @@ fn repair(shared: &Shared, view: &View, diagnostic: &Diagnostic) -> Option<CodeA
     Some(action)
 }
 
-fn action(shared: &Shared, view: &View, kind: ActionKind, range: Range) -> CodeAction {
-    let data = Action { kind, uri: view.uri.clone(), version: Some(view.version), range, strength: None };
+fn action(
+    shared: &Shared,
+    view: &View,
+    (kind, instruction): (ActionKind, Option<String>),
+    range: Range,
+) -> CodeAction {
+    let (uri, version) = (view.uri.clone(), Some(view.version));
+    let data = Action { kind, uri, version, range, instruction, strength: None };
     let data = serde_json::to_value(data).unwrap_or_default();
     // A client that does not resolve gets a command, whose edit comes through `workspace/applyEdit`.
     let abilities = shared.client_abilities();

@@ -4,6 +4,7 @@ use crate::actions::{Action, Done, perform};
 use crate::api::{Work, failed};
 use crate::edits::workspace_edit;
 use crate::front::Intake;
+use crate::requests::execute_command;
 use crate::server::Shared;
 use crate::turns::Lane;
 use std::sync::Arc;
@@ -21,7 +22,11 @@ impl Work for ResolveCodeAction {
     type Result = CodeAction;
 
     async fn run(shared: Arc<Shared>, mut intake: Intake, params: Self::Params) -> Result<Self::Result> {
-        let data = params.data.clone().ok_or_else(|| failed("this action is not one of Lacuna's"))?;
+        let Some(data) = params.data.clone() else {
+            // kakoune-lsp resolves what has no edit, also an action that is complete with its command.
+            let complete = params.command.as_ref().is_some_and(|it| it.command == execute_command::PERFORM);
+            return if complete { Ok(params) } else { Err(failed("this action is not one of Lacuna's")) };
+        };
         let action: Action =
             serde_json::from_value(data).map_err(|error| Error::invalid_params(error.to_string()))?;
         let Done { view, change } = perform(&shared, &action, intake.view.take(), &mut intake.turn).await?;

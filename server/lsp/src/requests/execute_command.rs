@@ -34,6 +34,7 @@ struct Place {
     position: Option<Position>,
     version: Option<i32>,
     strength: Option<f32>,
+    instruction: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,14 +88,14 @@ fn read<T: DeserializeOwned>(argument: Option<Value>) -> Result<T> {
 }
 
 fn place(kind: ActionKind, argument: Option<Value>) -> Result<Action> {
-    let Place { uri, range, position, version, strength } = read(argument)?;
+    let Place { uri, range, position, version, strength, instruction } = read(argument)?;
     let range = range.or_else(|| position.map(|at| Range { start: at, end: at })).ok_or_else(|| {
         Error::invalid_params("the command's argument names neither `range` nor `position`")
     })?;
     if strength.is_some_and(|strength| !(0.0..=1.0).contains(&strength)) {
         return Err(Error::invalid_params("`strength` must lie in 0..=1"));
     }
-    Ok(Action { kind, uri, version, range, strength })
+    Ok(Action { kind, uri, version, range, instruction, strength })
 }
 
 /// Does an action and has the client apply its edit.
