@@ -10,6 +10,7 @@ return {
     return is_ours
   end,
   handlers = {
+    ['window/showMessage'] = function(_, it) vim.notify(it.message, 5 - it.type) end, -- 0.11 itself asks for a key
     ['lacuna/status'] = function(_, status) require('lacuna').on_status(status) end,
     ['lacuna/frame'] = function(_, frame, context) require('lacuna.frames').draw(frame, context.client_id) end,
   },

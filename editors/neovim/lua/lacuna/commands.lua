@@ -39,9 +39,8 @@ function run.toggle(client, call)
     vim.notify('Lacuna is ' .. (it.enabled and 'on' or 'off') .. (what[1] and ' for ' .. what[1].language or ''))
   end)
 end
-function run.status(client)
-  execute(client, 'lacuna.status', {}, function(it) vim.notify('Lacuna: ' .. it.message) end)
-end
+local function tell(it) vim.notify('Lacuna: ' .. it.message) end
+function run.status(client) execute(client, 'lacuna.status', {}, tell) end
 
 function M.run(call)
   local client, subcommand = vim.lsp.get_clients({ name = 'lacuna' })[1], run[call.fargs[1]]

@@ -1,7 +1,7 @@
--- The canvas as virtual text while it condenses.
-local M = {}
-
-local space = vim.api.nvim_create_namespace('lacuna.frames')
+-- The canvas as virtual text while it condenses, in front of what it replaces.
+local M, space = {}, vim.api.nvim_create_namespace('lacuna.frames')
+vim.api.nvim_set_hl(0, 'LacunaNoise', { link = 'NonText', default = true })
+vim.api.nvim_set_hl(0, 'LacunaAccepted', { link = 'Normal', default = true })
 
 --- Draws a frame in place of the one before.
 function M.draw(frame, client_id)
@@ -11,14 +11,17 @@ function M.draw(frame, client_id)
   for _, cell in ipairs(frame.cells) do
     for index, text in ipairs(vim.split(cell.text, '\n')) do
       lines[#lines + 1] = index > 1 and {} or nil -- a new line
-      table.insert(lines[#lines], { text, cell.state == 'noise' and 'NonText' or 'ComplHint' })
+      table.insert(lines[#lines], { text, cell.state == 'noise' and 'LacunaNoise' or 'LacunaAccepted' })
     end
   end
-  local row = frame.range.start.line
-  local line = vim.api.nvim_buf_get_lines(buf, row, row + 1, false)[1] or ''
-  local column = vim.str_byteindex(line, client.offset_encoding, frame.range.start.character, false)
-  local mark = { id = 1, virt_text = table.remove(lines, 1), virt_text_pos = 'inline', virt_lines = lines }
-  vim.api.nvim_buf_set_extmark(buf, space, row, column, mark)
+  local function byte(at)
+    return vim.str_byteindex(vim.fn.getbufoneline(buf, at.line + 1), client.offset_encoding, at.character, false)
+  end
+  local from, to = frame.range.start, frame.range['end']
+  vim.api.nvim_buf_set_extmark(buf, space, from.line, byte(from), {
+    id = 1, virt_text = table.remove(lines, 1), virt_text_pos = 'inline', virt_lines = lines,
+    end_row = to.line, end_col = byte(to), hl_group = 'LacunaNoise', invalidate = true, -- goes with what it replaces
+  })
 end
 
 function M.clear()

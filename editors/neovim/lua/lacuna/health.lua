@@ -1,5 +1,5 @@
 -- `:checkhealth lacuna`: what is there, and what to do about what is not.
-local health = vim.health
+local M, health = {}, vim.health
 local INSTALL = {
   'Install it: in a checkout of Lacuna, `cargo install --path server/cli`',
   "or name it: require('lacuna').setup({ cmd = { '/path/to/lacuna', 'lsp' } })",
@@ -21,8 +21,6 @@ local function check_state(client)
   tell(status.message, status.state == 'disabled' and ':Lacuna toggle' or ':Lacuna log')
   health.info('Model: ' .. (status.model and status.model.source .. ' on ' .. status.model.device or 'none yet'))
 end
-
-local M = {}
 
 function M.check()
   local config, client = vim.lsp.config.lacuna, vim.lsp.get_clients({ name = 'lacuna' })[1]

@@ -1,8 +1,7 @@
 -- What a user configures and calls: setup, acceptance of ghost text, the state for a status line.
-local M = {}
-
-local keymap =
-  { accept = '<M-CR>', accept_word = '<M-Right>', accept_line = '<M-C-Right>', next = '<M-]>', prev = '<M-[>' }
+local M, keymap = {}, {
+  accept = '<M-CR>', accept_word = '<M-Right>', accept_line = '<M-C-Right>', next = '<M-]>', prev = '<M-[>',
+}
 
 -- Says once that a file could be served and no server is there; Neovim itself is silent about that.
 local function check_server()
