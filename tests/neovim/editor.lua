@@ -4,7 +4,7 @@ local Editor = {}
 Editor.__index = Editor
 
 -- How long anything may take before a test fails, in milliseconds: far above what is normal on a loaded machine.
-local PATIENCE = 60000
+local PATIENCE = tonumber(vim.env.LACUNA_PATIENCE_MS) or 60000
 local POLL = 10
 
 local here = vim.fs.dirname(debug.getinfo(1, 'S').source:sub(2))

@@ -10,7 +10,7 @@ pub use script::{SCRIPT_VARIABLE, Script};
 use lacuna_engine::scripted::ScriptedEngine;
 use lacuna_engine::{
     CancelToken, Candidate, Cell, CellState, Engine, EngineError, Frame, FrameSink, GenerateRequest,
-    HoleKind, InfillRequest, Infilled, Method, ModelInfo, NoFrames, ScoreRequest, Scored, Stats,
+    HoleKind, InfillRequest, Infilled, Method, ModelInfo, NoFrames, Origin, ScoreRequest, Scored, Stats,
     TokenCounter,
 };
 use record::Record;
@@ -102,6 +102,7 @@ fn candidate((rank, text): (usize, String)) -> Candidate {
         log_prob_hole: -1.0 - rank as f32,
         log_prob_suffix: -1.0,
         entropy_mean: 0.1,
+        origin: Origin::Noise,
         steps: 1,
         settled: true,
     }
@@ -111,7 +112,12 @@ impl Engine for TimedEngine {
     fn info(&self) -> ModelInfo {
         // A longer prompt than the shipped model's, so that context beyond the file has room.
         let plain = ScriptedEngine::default().info();
-        ModelInfo { source: "script".to_owned(), prompt_tokens_max: 4096, ..plain }
+        ModelInfo {
+            source: "script".to_owned(),
+            prompt_tokens_max: 4096,
+            instruct: self.script.instruct,
+            ..plain
+        }
     }
 
     fn counter(&self) -> TokenCounter {

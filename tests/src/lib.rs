@@ -2,6 +2,7 @@
 //! language client, an engine that plays a script, and the check of recorded traffic against the specification.
 
 pub mod client;
+pub mod emacs;
 pub mod engine;
 pub mod fuzz;
 pub mod helix;
@@ -10,6 +11,7 @@ pub mod neovim;
 pub mod rng;
 pub mod servers;
 pub mod tee;
+pub mod terminal;
 pub mod wire;
 
 use std::io::Write;

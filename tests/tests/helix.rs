@@ -57,11 +57,11 @@ fn with_item(typed: &str, item: &Value) -> String {
 
 /// Asks for completions behind the comma; the item, once it is in the menu on the screen.
 fn ask(helix: &Helix) -> Value {
-    helix.type_text("A, ");
-    helix.wait_for_screen("the typed text", |screen| screen.contains("other.x, "));
-    let before = helix.screen();
-    helix.press(&["C-x"]);
-    let item = helix.wait_for("a completion item", item);
+    helix.terminal.type_text("A, ");
+    helix.terminal.wait_for_screen("the typed text", |screen| screen.contains("other.x, "));
+    let before = helix.terminal.screen();
+    helix.terminal.press(&["C-x"]);
+    let item = helix.terminal.wait_for("a completion item", || item(helix));
     wait_for_menu(helix, &item, &before);
     item
 }
@@ -70,14 +70,14 @@ fn wait_for_menu(helix: &Helix, item: &Value, before: &str) {
     // A menu may cut a long label.
     let label: String = item["label"].as_str().unwrap().chars().take(8).collect();
     let count = |screen: &str| screen.matches(&label).count();
-    helix.wait_for_screen("the item in the menu", |screen| count(screen) > count(before));
+    helix.terminal.wait_for_screen("the item in the menu", |screen| count(screen) > count(before));
 }
 
 #[test]
 fn a_completion_item_is_shown_and_accepted() {
     let Some(helix) = open(POINT, LINE, 1) else { return };
     let expected = with_item(", ", &ask(&helix));
-    helix.press(&["C-n", "Enter"]);
+    helix.terminal.press(&["C-n", "Enter"]);
     assert_eq!(helix.write_and_quit("completion"), expected);
 }
 
@@ -87,9 +87,9 @@ fn a_completion_item_stays_while_it_is_typed() {
     let first = ask(&helix);
     let expected = with_item(", ", &first);
     let typed: String = first["textEdit"]["newText"].as_str().unwrap().chars().take(2).collect();
-    helix.type_text(&typed);
-    helix.wait_for_screen("what is typed", |screen| screen.contains(&format!("other.x, {typed}")));
-    helix.press(&["C-n", "Enter"]);
+    helix.terminal.type_text(&typed);
+    helix.terminal.wait_for_screen("what is typed", |screen| screen.contains(&format!("other.x, {typed}")));
+    helix.terminal.press(&["C-n", "Enter"]);
     assert_eq!(helix.write_and_quit("typing"), expected);
 }
 
@@ -100,10 +100,12 @@ fn a_code_action_fills_a_marker() {
         "/// The larger of two numbers.\nfn max(a: i32, b: i32) -> i32 {\n    if a > b { a } else { ";
     let after = " }\n}\n";
     let Some(helix) = open(&format!("{before}‹›{after}"), 3, 27) else { return };
-    helix.type_text(" a");
-    helix.wait_for_screen("the menu", |screen| screen.contains("Lacuna: fill here"));
-    helix.press(&["Enter"]);
-    helix.wait_for_screen("the filled marker", |screen| !screen.contains('‹') && !screen.contains('›'));
+    helix.terminal.type_text(" a");
+    helix.terminal.wait_for_screen("the menu", |screen| screen.contains("Lacuna: fill here"));
+    helix.terminal.press(&["Enter"]);
+    helix
+        .terminal
+        .wait_for_screen("the filled marker", |screen| !screen.contains('‹') && !screen.contains('›'));
     let text = helix.write_and_quit("action");
     let filled = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     assert!(filled.is_some_and(|filled| !filled.trim().is_empty()), "{text}");

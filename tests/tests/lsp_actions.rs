@@ -119,6 +119,35 @@ fn a_diagnostic_is_repaired() {
 }
 
 #[test]
+fn only_a_model_that_follows_instructions_is_given_them() {
+    let text = "fn f(a: i32) -> i32 {\n    let b = a + ;\n    b\n}\n";
+    let told = |instruct: bool| {
+        let stage = stage();
+        let script = Script { instruct, ..answering("let b = a + 1;") };
+        let mut client = open(&stage, &script, text);
+        let at = client.after(URI, "a + ");
+        let range = client.document(URI).range(&(at..at + 1), client.encoding());
+        let diagnostics =
+            json!([{"range": range, "severity": 1, "message": "expected expression, found `;`"}]);
+        let offered = action(&mut client, "quickfix.lacuna.repair", ";", &diagnostics);
+        client.resolve(&offered).result.unwrap();
+        let sum = client.document(URI).range(&(at - 4..at + 1), client.encoding());
+        let place = json!({"uri": URI, "range": sum, "instruction": "add one"});
+        let command = json!({"command": "lacuna.fill", "arguments": [place]});
+        let done = client.call("workspace/executeCommand", command).result;
+        (stage.inferences().into_iter().map(|seen| seen.instruction).collect::<Vec<_>>(), done)
+    };
+    let (seen, done) = told(true);
+    assert_eq!(seen[0].as_deref(), Some("correct this fault: expected expression, found `;`"));
+    assert_eq!(seen[1].as_deref(), Some("add one"), "{done:?}");
+    let (seen, done) = told(false);
+    assert_eq!(seen, [None], "a command that needs instructions is not done");
+    let refusal = done.unwrap_err();
+    assert_eq!(refusal.code, REQUEST_FAILED);
+    assert!(refusal.message.contains("does not follow instructions"), "{}", refusal.message);
+}
+
+#[test]
 fn a_stale_action_is_refused_with_a_message() {
     let stage = stage();
     let mut client = open(&stage, &answering("a + b"), TODO);
@@ -264,4 +293,19 @@ fn commands_say_why_nothing_was_applied() {
     assert!(answer["reason"].as_str().unwrap().contains("this client refuses edits"), "{answer}");
     client.assert_in_step(URI);
     assert_eq!(client.document(URI).text, TODO);
+}
+
+/// kakoune-lsp keeps no data, so it gets commands; and it resolves them nevertheless.
+#[test]
+fn an_action_that_is_a_command_is_resolved_to_itself() {
+    let stage = stage();
+    let mut client = open(&stage, &answering("a + b"), TODO);
+    let offered = action(&mut client, "refactor.rewrite.lacuna.fill", "todo!()", &json!([]));
+    let arguments = json!([offered["data"]]);
+    let command = json!({"title": offered["title"], "command": "lacuna.perform", "arguments": arguments});
+    let action = json!({"title": offered["title"], "kind": offered["kind"], "command": command});
+    assert_eq!(client.resolve(&action).result.unwrap(), action);
+    assert_eq!(stage.inferences().len(), 0);
+    assert_eq!(client.command("lacuna.perform", arguments)["applied"], true);
+    assert_eq!(client.document(URI).text, TODO.replace("todo!()", "a + b"));
 }

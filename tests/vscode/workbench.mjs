@@ -33,10 +33,11 @@ const USER = {
 };
 
 export class Workbench {
-  static async open(files) {
+  /** With files in a folder; a bench goes without the `recorded` traffic, which takes time, and chooses `settings` and `page`. */
+  static async open(files, options = {}) {
     const workbench = new Workbench();
     try {
-      await workbench.start(files);
+      await workbench.start(files, options);
     } catch (error) {
       await workbench.close();
       throw error;
@@ -44,7 +45,7 @@ export class Workbench {
     return workbench;
   }
 
-  async start(files) {
+  async start(files, { settings = {}, page = {}, recorded = true }) {
     const installed = environment('LACUNA_VSCODE');
     this.pictures = resolve(process.env.LACUNA_PICTURES ?? join(installed, 'pictures'));
     mkdirSync(this.pictures, { recursive: true });
@@ -54,16 +55,17 @@ export class Workbench {
     for (const path of ['folder', 'data/User', 'data/Machine', 'home']) mkdirSync(join(this.root, path), { recursive: true });
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
     writeFileSync(this.recording, '');
-    this.server = join(this.root, 'lacuna-recorded');
+    this.server = join(this.root, 'lacuna-started');
     this.pidFile = join(this.root, 'pid');
-    const tee = fileURLToPath(new URL('tee.mjs', import.meta.url));
-    writeFileSync(this.server, `#!/bin/sh\necho $$ >'${this.pidFile}'\nexec '${process.execPath}' '${tee}' '${this.recording}' '${environment('LACUNA')}' "$@"\n`);
+    const tee = `'${process.execPath}' '${fileURLToPath(new URL('tee.mjs', import.meta.url))}' '${this.recording}'`;
+    writeFileSync(this.server, `#!/bin/sh\necho $$ >'${this.pidFile}'\nexec ${recorded ? tee : ''} '${environment('LACUNA')}' "$@"\n`);
     chmodSync(this.server, 0o755);
-    writeFileSync(join(this.root, 'data/User/settings.json'), JSON.stringify(USER, null, 2));
+    writeFileSync(join(this.root, 'data/User/settings.json'), JSON.stringify({ ...USER, ...settings }, null, 2));
     this.configure({});
 
     const program = [join(installed, 'node_modules/.bin/code-server'), '--user-data-dir', join(this.root, 'data'), '--extensions-dir', join(this.root, 'extensions')];
     const options = { env: { ...process.env, HOME: join(this.root, 'home'), XDG_CONFIG_HOME: '', PATH: `${join(process.execPath, '..')}:${process.env.PATH}` } };
+    this.version = spawnSync(program[0], ['--version'], { ...options, encoding: 'utf8' }).stdout.trim().split('\n').at(-1);
     const install = spawnSync(program[0], [...program.slice(1), '--install-extension', environment('LACUNA_VSIX')], { ...options, encoding: 'utf8' });
     if (install.status !== 0) throw new Error(`the extension cannot be installed: ${install.stdout}${install.stderr}`);
     const command = ['--auth', 'none', '--bind-addr', '127.0.0.1:0', '--disable-telemetry', '--disable-update-check', '--disable-workspace-trust'];
@@ -84,7 +86,7 @@ export class Workbench {
     const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
     const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
     this.browser = await chromium.launch({ executablePath: process.env.LACUNA_CHROMIUM ?? executablePath, args });
-    this.page = await this.browser.newPage({ viewport: { width: 1100, height: 700 } });
+    this.page = await this.browser.newPage({ viewport: { width: 1100, height: 700 }, ...page });
     this.page.setDefaultTimeout(PATIENCE_MS);
     await this.page.goto(`${address}/?folder=${encodeURIComponent(this.folder)}`);
     await this.page.waitForSelector('.monaco-workbench');
@@ -98,7 +100,7 @@ export class Workbench {
       await ended;
     }
     // The conversation is kept with the pictures, in the form that lacuna-tee records in.
-    if (this.recording) copyFileSync(this.recording, join(this.pictures, 'traffic.jsonl'));
+    if (this.recording && this.traffic().length > 0) copyFileSync(this.recording, join(this.pictures, 'traffic.jsonl'));
     if (this.root) rmSync(this.root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
@@ -222,7 +224,7 @@ export class Workbench {
   }
 
   async picture(name) {
-    await this.page.screenshot({ path: join(this.pictures, `${name}.png`) }).catch(() => {});
+    await this.page.screenshot({ path: join(this.pictures, `${name}.png`), animations: 'disabled' }).catch(() => {});
   }
 }
 

@@ -35,6 +35,8 @@ pub struct Inference {
     pub head: String,
     /// All of the far context.
     pub context: String,
+    /// What the new code is to do, where the request says.
+    pub instruction: Option<String>,
     /// Candidates wanted, where the request says.
     pub candidates: Option<usize>,
     /// When it started, since the Unix epoch.
@@ -48,8 +50,20 @@ pub struct Inference {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 enum Line {
-    Start { number: u64, at_us: u64, tail: String, head: String, context: String, candidates: Option<usize> },
-    End { number: u64, at_us: u64, end: End },
+    Start {
+        number: u64,
+        at_us: u64,
+        tail: String,
+        head: String,
+        context: String,
+        instruction: Option<String>,
+        candidates: Option<usize>,
+    },
+    End {
+        number: u64,
+        at_us: u64,
+        end: End,
+    },
 }
 
 /// Where the engine writes; may be nowhere.
@@ -81,6 +95,7 @@ impl Record {
             tail: request.prefix.chars().skip(skipped).collect(),
             head: request.suffix.chars().take(EXCERPT_CHARS).collect(),
             context: request.context.clone(),
+            instruction: request.instruction.clone(),
             candidates: request.sampling.candidates,
         });
         Running { record: self, number, ended: false }
@@ -129,10 +144,18 @@ pub fn read_record(path: &Path) -> Vec<Inference> {
     let mut inferences: BTreeMap<u64, Inference> = BTreeMap::new();
     for line in fs::read_to_string(path).unwrap_or_default().lines() {
         match serde_json::from_str(line).expect("a line of a record") {
-            Line::Start { number, at_us, tail, head, context, candidates } => {
+            Line::Start { number, at_us, tail, head, context, instruction, candidates } => {
                 let started = Duration::from_micros(at_us);
-                let inference =
-                    Inference { tail, head, context, candidates, started, ended: None, end: None };
+                let inference = Inference {
+                    tail,
+                    head,
+                    context,
+                    instruction,
+                    candidates,
+                    started,
+                    ended: None,
+                    end: None,
+                };
                 inferences.insert(number, inference);
             }
             Line::End { number, at_us, end } => {

@@ -27,6 +27,8 @@ pub struct Script {
     pub panic_on: Option<String>,
     /// A prefix that holds this makes the engine fail.
     pub error_on: Option<String>,
+    /// It follows instructions.
+    pub instruct: bool,
     /// Where every inference is written down.
     pub record: Option<PathBuf>,
 }
@@ -42,6 +44,7 @@ impl Default for Script {
             load_panic: false,
             panic_on: None,
             error_on: None,
+            instruct: false,
             record: None,
         }
     }

@@ -1,0 +1,143 @@
+//! `lacuna editors` as a user runs it: what is printed is what the editor reads, what is written is never written over,
+//! and a real Neovim finds the plugin that was put down.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+
+use lacuna_tests::neovim::neovim;
+use lacuna_tests::{Run, lacuna_binary, workspace_root};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// Runs `lacuna editors` for a user with this home.
+fn editors(home: &Path, args: &[&str]) -> Run {
+    let mut command = Command::new(lacuna_binary());
+    command.arg("editors").args(args).env("HOME", home).stdin(Stdio::null());
+    let output = command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME").output().unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The first words of the table's lines, without its head.
+fn names(home: &Path) -> Vec<String> {
+    let run = editors(home, &[]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    run.stdout.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// Every file below a folder, with its text; not what npm installed.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("node_modules") {
+                folders.push(path);
+            } else if path.is_file() {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                found.insert(name, String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_printed_is_a_file_of_the_repository_and_nothing_else() {
+    let home = TempDir::new().unwrap();
+    let shipped = files(&workspace_root().join("editors"));
+    for name in names(home.path()) {
+        let run = editors(home.path(), &[&name]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(shipped.values().any(|text| text.contains(&run.stdout)), "{name}: {}", run.stdout);
+        assert!(
+            run.stderr.starts_with("lacuna: ") && run.stderr.contains("README.md"),
+            "{name}: {}",
+            run.stderr
+        );
+    }
+    assert_eq!(files(home.path()), BTreeMap::new(), "without --write nothing is written");
+}
+
+/// Helix reads TOML; so does cargo, which is the one TOML parser that is surely there.
+#[test]
+fn the_lines_for_helix_name_the_server() {
+    let home = TempDir::new().unwrap();
+    let printed = editors(home.path(), &["helix"]).stdout;
+    assert!(
+        printed.contains("[language-server.lacuna]\ncommand = \"lacuna\"\nargs = [\"lsp\"]\n"),
+        "{printed}"
+    );
+    let manifest = "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n[lib]\npath = \"a\"\n";
+    fs::write(home.path().join("a"), "").unwrap();
+    let cargo = |text: &str| {
+        fs::write(home.path().join("Cargo.toml"), text).unwrap();
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["metadata", "--offline", "--no-deps", "--format-version=1"]).current_dir(home.path());
+        command.stdin(Stdio::null()).output().unwrap().status.success()
+    };
+    let tables = printed.replace("[language-server", "[package.metadata.language-server");
+    let tables = tables.replace("[[language]]", "[[package.metadata.language]]");
+    assert!(cargo(&format!("{manifest}{tables}")), "{tables}");
+    assert!(!cargo(&format!("{manifest}{tables}[")), "and it would be said if it were no TOML");
+}
+
+#[test]
+fn writing_twice_changes_nothing_and_a_file_that_is_there_is_left() {
+    for name in names(&workspace_root()) {
+        let home = TempDir::new().unwrap();
+        let first = editors(home.path(), &[&name, "--write"]);
+        let after = files(home.path());
+        if name == "vscode" {
+            assert_eq!(first.code, Some(2), "{first:?}");
+            assert!(first.stderr.contains("`lacuna editors vscode` prints them"), "{first:?}");
+            continue;
+        }
+        assert_eq!(first.code, Some(0), "{first:?}");
+        assert_eq!(first.stdout.matches("wrote ").count(), after.len(), "{first:?}");
+        let second = editors(home.path(), &[&name, "--write"]);
+        assert_eq!(second.code, Some(0), "{second:?}");
+        assert_eq!(files(home.path()), after, "{second:?}");
+        let victim = after.keys().next().unwrap();
+        fs::write(home.path().join(victim), "mine\n").unwrap();
+        let third = editors(home.path(), &[&name, "--write"]);
+        assert_eq!((third.code, third.stdout.as_str()), (Some(2), ""), "{third:?}");
+        assert!(third.stderr.contains(victim.as_str()), "{third:?}");
+        assert_eq!(fs::read_to_string(home.path().join(victim)).unwrap(), "mine\n");
+    }
+}
+
+#[test]
+fn neovim_finds_the_plugin_that_was_written() {
+    let Some(neovim) = neovim() else { return };
+    let home = TempDir::new().unwrap();
+    assert_eq!(editors(home.path(), &["neovim", "--write"]).code, Some(0));
+    let init = home.path().join("init.lua");
+    fs::write(&init, editors(home.path(), &["neovim"]).stdout).unwrap();
+    let loaded = "+lua io.write(vim.inspect({ vim.fn.exists(':Lacuna'), vim.lsp.is_enabled('lacuna') }))";
+    let mut command = Command::new(neovim);
+    command
+        .args(["--headless", "-u"])
+        .arg(&init)
+        .args([loaded, "+help lacuna", "+qa!"])
+        .env("HOME", home.path());
+    for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+        command.env_remove(variable);
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("{ 2, true }"), "{output:?}");
+}
+
+#[test]
+fn an_unknown_editor_is_bad_input() {
+    let home = TempDir::new().unwrap();
+    let run = editors(home.path(), &["ed"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("there are neovim, vscode, helix"), "{run:?}");
+}
