@@ -27,6 +27,7 @@ mod matmul;
 mod norm;
 mod pack;
 mod parallel;
+pub mod quant;
 mod rope;
 mod scratch;
 mod simd;
