@@ -19,6 +19,8 @@
 )]
 
 mod attention;
+#[cfg(feature = "device")]
+pub mod device;
 mod elementwise;
 mod embedding;
 mod isa;

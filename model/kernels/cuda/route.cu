@@ -1,0 +1,156 @@
+// Routing: which experts serve a token, with which weights, and the lists of tokens by expert. And the way back: the
+// weighted sum of a token's experts.
+//
+// Idea: four tokens share a block, so the router's matrix is read rows / 4 times, from the second-level cache. Grouping is
+// one block's stable counting sort: a warp owns a stretch of slots, so the order is the same on every run.
+// Twins: `Experts` of the diffusion crate. Not yet run on a GPU.
+#include "common.cuh"
+#include "weight.cuh"
+#include "grouping.cuh"
+
+constexpr uint32_t ROUTE_ROWS = 4;
+
+// Shared memory: [ROUTE_ROWS][cols] normed rows, [ROUTE_ROWS][experts] scores, 16 floats of scratch.
+KERNEL route(const float* x, uint32_t x_stride, uint32_t rows, const float* router_scale, float eps, const void* proj,
+             uint32_t proj_dtype, uint32_t experts, const float* per_expert, uint32_t top, uint32_t cols, uint32_t* ids,
+             float* weights) {
+    float* normed = reinterpret_cast<float*>(shared_memory());
+    float* scores = normed + ROUTE_ROWS * cols;
+    float* scratch = scores + ROUTE_ROWS * experts;
+    uint32_t row0 = blockIdx.x * ROUTE_ROWS, count = rows - row0 < ROUTE_ROWS ? rows - row0 : ROUTE_ROWS;
+    uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    for (uint32_t r = 0; r < ROUTE_ROWS; r++) {
+        const float* row = x + uint64_t(row0 + (r < count ? r : 0)) * x_stride;
+        float sum = 0.0f;
+        for (uint32_t c = threadIdx.x; c < cols; c += blockDim.x) sum = fused(row[c], row[c], sum);
+        float factor = 1.0f / sqrtf(block_sum(sum, scratch) / float(cols) + eps);
+        for (uint32_t c = threadIdx.x; c < cols; c += blockDim.x) normed[r * cols + c] = row[c] * factor * router_scale[c];
+    }
+    __syncthreads();
+    Stored w = stored(proj, proj_dtype, experts, cols);
+    for (uint32_t e = warp; e < experts; e += warps) {
+        float sums[ROUTE_ROWS] = {};
+        for (uint32_t c = lane; c < cols; c += 32) {
+            float weight = element(w, e, c);
+            for (uint32_t r = 0; r < ROUTE_ROWS; r++) sums[r] = fused(weight, normed[r * cols + c], sums[r]);
+        }
+        for (uint32_t r = 0; r < ROUTE_ROWS; r++) {
+            float score = warp_sum(sums[r]);
+            if (lane == 0) scores[r * experts + e] = score;
+        }
+    }
+    __syncthreads();
+    if (warp >= count) return; // whole warps leave
+    // Warp r picks for row r: the highest score left, ties to the lower index.
+    float* own = scores + warp * experts;
+    float first = 0.0f, total = 0.0f;
+    uint64_t out = uint64_t(row0 + warp) * top;
+    for (uint32_t k = 0; k < top; k++) {
+        float best = -INFINITY;
+        uint32_t which = experts;
+        for (uint32_t e = lane; e < experts; e += 32)
+            if (own[e] > best || (which == experts && own[e] == best)) best = own[e], which = e;
+        for (int mask = 16; mask > 0; mask /= 2) {
+            float other = __shfl_xor_sync(ALL_LANES, best, mask);
+            uint32_t other_which = __shfl_xor_sync(ALL_LANES, which, mask);
+            if (other > best || (other == best && other_which < which)) best = other, which = other_which;
+        }
+        if (which >= experts) which = k < experts ? k : 0; // a row of NaN still names experts that exist
+        if (k == 0) first = best;
+        float power = expf(best - first);
+        total += power;
+        if (lane == 0) {
+            ids[out + k] = which;
+            weights[out + k] = power;
+            own[which] = -INFINITY;
+        }
+        __syncwarp();
+    }
+    if (lane == 0)
+        for (uint32_t k = 0; k < top; k++) weights[out + k] = weights[out + k] / total * per_expert[ids[out + k]];
+}
+EXPORT(route)
+
+DEVICE uint32_t lanes_with(uint32_t value) {
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t other = __shfl_sync(ALL_LANES, value, int(i));
+        mask |= uint32_t(other == value) << i;
+    }
+    return mask;
+}
+
+// One block. Shared memory: [warps][experts] counts, [experts] starts, [experts] first tiles, [2].
+KERNEL group(const uint32_t* ids, uint32_t count, uint32_t experts, uint32_t tile_rows, uint32_t* slots,
+             uint32_t* tile_table, uint32_t tiles_max) {
+    uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    uint32_t* counts = reinterpret_cast<uint32_t*>(shared_memory());
+    uint32_t* starts = counts + warps * experts;
+    uint32_t* first_tiles = starts + experts;
+    uint32_t* mine = counts + warp * experts;
+    for (uint32_t i = threadIdx.x; i < warps * experts; i += blockDim.x) counts[i] = 0;
+    __syncthreads();
+    // A warp's stretch is a multiple of 32 slots.
+    uint32_t stretch = (count + warps * 32 - 1) / (warps * 32) * 32, begin = warp * stretch;
+    uint32_t end = begin + stretch < count ? begin + stretch : count;
+    for (uint32_t i = begin; i < end; i += 32) {
+        uint32_t expert = i + lane < end ? ids[i + lane] : experts;
+        uint32_t same = lanes_with(expert);
+        if (expert < experts && (same & ((1u << lane) - 1)) == 0) mine[expert] += __popc(same);
+        __syncwarp();
+    }
+    __syncthreads();
+    // Exclusive sums: over the warps of an expert, then over the experts.
+    for (uint32_t e = threadIdx.x; e < experts; e += blockDim.x) {
+        uint32_t sum = 0;
+        for (uint32_t w = 0; w < warps; w++) {
+            uint32_t own = counts[w * experts + e];
+            counts[w * experts + e] = sum;
+            sum += own;
+        }
+        starts[e] = sum;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        uint32_t slot = 0, tile = 0;
+        for (uint32_t e = 0; e < experts; e++) {
+            uint32_t own = starts[e];
+            starts[e] = slot, first_tiles[e] = tile;
+            slot += own, tile += (own + tile_rows - 1) / tile_rows;
+        }
+        first_tiles[experts] = tile;
+        first_tiles[experts + 1] = slot;
+    }
+    __syncthreads();
+    uint32_t tiles = first_tiles[experts], all = first_tiles[experts + 1];
+    for (uint32_t e = threadIdx.x; e < experts; e += blockDim.x) {
+        uint32_t own = (e + 1 < experts ? starts[e + 1] : all) - starts[e];
+        for (uint32_t done = 0, t = first_tiles[e]; done < own; done += tile_rows, t++) {
+            tile_table[3 * t] = e;
+            tile_table[3 * t + 1] = starts[e] + done;
+            tile_table[3 * t + 2] = own - done < tile_rows ? own - done : tile_rows;
+        }
+    }
+    for (uint32_t t = tiles + threadIdx.x; t < tiles_max; t += blockDim.x)
+        tile_table[3 * t] = tile_table[3 * t + 1] = tile_table[3 * t + 2] = 0;
+    for (uint32_t i = begin; i < end; i += 32) {
+        uint32_t expert = i + lane < end ? ids[i + lane] : experts;
+        uint32_t same = lanes_with(expert), before = same & ((1u << lane) - 1);
+        if (expert < experts) slots[starts[expert] + mine[expert] + __popc(before)] = i + lane;
+        __syncwarp();
+        if (expert < experts && before == 0) mine[expert] += __popc(same);
+        __syncwarp();
+    }
+}
+EXPORT(group)
+
+// out[row] = Σ_k weights[row, k] · parts[row · top + k], in the order of the ranks.
+KERNEL combine(const float* parts, const float* weights, uint32_t top, float* out, uint32_t out_stride, uint32_t cols) {
+    uint64_t row = blockIdx.x;
+    for (uint32_t c = threadIdx.x; c < cols; c += blockDim.x) {
+        float sum = 0.0f;
+        for (uint32_t k = 0; k < top; k++) sum = fused(weights[row * top + k], parts[(row * top + k) * cols + c], sum);
+        out[row * out_stride + c] = sum;
+    }
+}
+EXPORT(combine)

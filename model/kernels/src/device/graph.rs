@@ -1,0 +1,53 @@
+//! Sequences of launches, recorded once and replayed.
+
+use super::backend::Backend;
+use super::{Device, DeviceError};
+
+/// A recorded sequence of launches, copies and zeroings. It keeps the buffers it uses alive; their contents are read and
+/// written anew on every replay.
+#[derive(Debug)]
+pub struct Graph {
+    device: Device,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    #[cfg(feature = "cuda")]
+    Cuda(super::cuda::Recorded),
+    #[cfg(feature = "emulated")]
+    Emulated(super::emulated::Recorded),
+}
+
+impl Device {
+    /// Records what `f` launches instead of running it. `f` must not allocate, upload, download or synchronise.
+    ///
+    /// # Errors
+    /// What `f` returns, [`DeviceError::Capturing`], and the driver's. The device stays usable.
+    pub fn capture(&self, f: impl FnOnce() -> Result<(), DeviceError>) -> Result<Graph, DeviceError> {
+        let kind = match self.backend() {
+            #[cfg(feature = "cuda")]
+            Backend::Cuda(card) => Kind::Cuda(card.capture(f)?),
+            #[cfg(feature = "emulated")]
+            Backend::Emulated(card) => Kind::Emulated(card.capture(f)?),
+        };
+        Ok(Graph { device: self.clone(), kind })
+    }
+}
+
+impl Graph {
+    /// Launches the whole sequence once more.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn replay(&self) -> Result<(), DeviceError> {
+        match (&self.kind, self.device.backend()) {
+            #[cfg(feature = "cuda")]
+            (Kind::Cuda(recorded), Backend::Cuda(card)) => card.replay(recorded),
+            #[cfg(feature = "emulated")]
+            (Kind::Emulated(recorded), Backend::Emulated(card)) => card.replay(recorded),
+            #[cfg(all(feature = "cuda", feature = "emulated"))]
+            _ => unreachable!("a graph stays with the backend that recorded it"),
+        }
+    }
+}

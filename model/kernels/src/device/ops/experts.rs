@@ -1,0 +1,252 @@
+//! The mixture of experts: routing, grouping, the two grouped products, and the weighted sum.
+
+use super::super::{Arg, Buffer, Device, DeviceError, Slice};
+use super::matmul::PLAIN_SHARED;
+use super::{Dtype, Rows, Weight, ensure, ensure_len, threads_for};
+
+/// A layer's router.
+#[derive(Clone, Copy, Debug)]
+pub struct Router<'a> {
+    /// `router.scale · hidden^-0.5`, f32 `[hidden]`: the weight of the router's norm.
+    pub scale: Slice<'a>,
+    /// Of that norm.
+    pub eps: f32,
+    /// `[experts, hidden]`.
+    pub proj: Weight<'a>,
+    /// f32 `[experts]`.
+    pub per_expert: Slice<'a>,
+    /// Experts of a token.
+    pub top: usize,
+}
+
+/// The `top` experts of every row of the residual stream `x` (f32): their numbers u32 `[rows, top]`, the surest first, and
+/// their weights f32 `[rows, top]`: softmax over the chosen, times `per_expert`.
+///
+/// # Errors
+/// [`DeviceError::Shape`] and [`DeviceError::Launch`].
+pub fn route(
+    device: &Device,
+    x: Rows<'_>,
+    router: &Router<'_>,
+    ids: Slice<'_>,
+    weights: Slice<'_>,
+) -> Result<(), DeviceError> {
+    const OP: &str = "route";
+    const ROWS: usize = 4;
+    let (experts, hidden, top) = (router.proj.rows, router.proj.cols, router.top);
+    ensure(OP, x.dtype == Dtype::F32 && x.cols == hidden, || format!("x is f32 [rows, {hidden}]"))?;
+    ensure(OP, top > 0 && top <= experts, || format!("{top} of {experts} experts"))?;
+    ensure_len(OP, "the router's scale", router.scale, hidden, 4)?;
+    ensure_len(OP, "per_expert", router.per_expert, experts, 4)?;
+    ensure_len(OP, "ids", ids, x.rows * top, 4)?;
+    ensure_len(OP, "weights", weights, x.rows * top, 4)?;
+    let args = [
+        Arg::Slice(x.data),
+        Arg::U32(x.stride as u32),
+        Arg::U32(x.rows as u32),
+        Arg::Slice(router.scale),
+        Arg::F32(router.eps),
+        Arg::Slice(router.proj.data),
+        Arg::U32(router.proj.dtype.code()),
+        Arg::U32(experts as u32),
+        Arg::Slice(router.per_expert),
+        Arg::U32(top as u32),
+        Arg::U32(hidden as u32),
+        Arg::Slice(ids),
+        Arg::Slice(weights),
+    ];
+    let shared = (ROWS * (hidden + experts) + 16) * 4;
+    device.launch("route", [x.rows.div_ceil(ROWS) as u32, 1, 1], [256, 1, 1], shared, &args)
+}
+
+/// Memory for the lists that [`group`] makes.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    slots: Buffer, // u32 [slots_max]
+    table: Buffer, // u32 [tiles_max, 3]
+    experts: usize,
+    slots_max: usize,
+}
+
+/// Slots in a tile: what one block of the grouped products takes.
+pub(super) const TILE_ROWS: usize = 32;
+
+impl Groups {
+    /// For up to `slots_max` slots (rows · top) of `experts` experts.
+    ///
+    /// # Errors
+    /// As [`Device::alloc`].
+    pub fn new(device: &Device, experts: usize, slots_max: usize) -> Result<Self, DeviceError> {
+        Ok(Self {
+            slots: device.alloc(slots_max.max(1) * 4)?,
+            table: device.alloc(tiles(experts, slots_max) * 12)?,
+            experts,
+            slots_max,
+        })
+    }
+
+    /// Bytes that [`Groups::new`] allocates.
+    #[must_use]
+    pub fn bytes(experts: usize, slots_max: usize) -> usize {
+        slots_max.max(1) * 4 + tiles(experts, slots_max) * 12
+    }
+
+    /// Slot numbers by expert, u32.
+    #[must_use]
+    pub fn slots(&self) -> &Buffer {
+        &self.slots
+    }
+}
+
+/// How many tiles there can be at most.
+fn tiles(experts: usize, slots: usize) -> usize {
+    (slots / TILE_ROWS + experts.min(slots)).max(1)
+}
+
+/// Sorts the `slots` expert numbers `ids` (u32) by expert, keeping their order inside one.
+///
+/// # Errors
+/// As [`route`].
+pub fn group(device: &Device, ids: Slice<'_>, slots: usize, groups: &Groups) -> Result<(), DeviceError> {
+    const OP: &str = "group";
+    ensure(OP, slots <= groups.slots_max, || format!("{slots} slots, room for {}", groups.slots_max))?;
+    ensure_len(OP, "ids", ids, slots, 4)?;
+    let warps = if groups.experts <= 256 { 32 } else { 8 };
+    let args = [
+        Arg::Slice(ids),
+        Arg::U32(slots as u32),
+        Arg::U32(groups.experts as u32),
+        Arg::U32(TILE_ROWS as u32),
+        Arg::Slice(groups.slots.all()),
+        Arg::Slice(groups.table.all()),
+        Arg::U32(tiles(groups.experts, slots) as u32),
+    ];
+    let shared = ((warps + 2) * groups.experts + 2) * 4;
+    device.launch("group", [1, 1, 1], [warps as u32 * 32, 1, 1], shared, &args)
+}
+
+/// The first grouped product, see [`experts_gate_up`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExpertsGateUp<'a> {
+    /// `[rows, hidden]`.
+    pub a: Rows<'a>,
+    /// By expert, as [`group`] made them of `rows · top` slots.
+    pub groups: &'a Groups,
+    /// Experts of a row.
+    pub top: usize,
+    /// `[experts · 2 · width, hidden]`, each expert's gate rows before its up rows.
+    pub weight: Weight<'a>,
+    /// `[rows · top, width]`, f32 or bf16.
+    pub out: Rows<'a>,
+}
+
+/// `out[slot] = gelu_tanh(a[row] · gateᵀ) · (a[row] · upᵀ)` with the slot's expert, `row = slot / top`.
+///
+/// # Errors
+/// As [`route`].
+pub fn experts_gate_up(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(), DeviceError> {
+    const OP: &str = "experts_gate_up";
+    let ExpertsGateUp { a, groups, top, weight, out } = *job;
+    let (experts, width) = (groups.experts, out.cols);
+    ensure(OP, out.rows == a.rows * top && out.rows <= groups.slots_max, || {
+        format!("{} rows for {} tokens of {top} experts", out.rows, a.rows)
+    })?;
+    ensure(OP, (weight.rows, weight.cols) == (experts * 2 * width, a.cols), || {
+        format!("the weight is [{}, {}], not [{experts} · 2 · {width}, {}]", weight.rows, weight.cols, a.cols)
+    })?;
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.dtype.code()),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(groups.table.all()),
+        Arg::Slice(groups.slots.all()),
+        Arg::U32(top as u32),
+        Arg::Slice(weight.data),
+        Arg::U32(weight.dtype.code()),
+        Arg::U32(experts as u32),
+        Arg::Slice(out.data),
+        Arg::U32(out.dtype.code()),
+        Arg::U32(out.stride as u32),
+        Arg::U32(width as u32),
+        Arg::U32(a.cols as u32),
+    ];
+    let grid = [width.div_ceil(32) as u32, tiles(experts, out.rows) as u32, 1];
+    device.launch("experts_gate_up_plain", grid, [256, 1, 1], PLAIN_SHARED, &args)
+}
+
+/// The second grouped product, see [`experts_down`].
+#[derive(Clone, Copy, Debug)]
+pub struct ExpertsDown<'a> {
+    /// `[rows · top, width]`, as [`experts_gate_up`] wrote it.
+    pub a: Rows<'a>,
+    /// The same groups.
+    pub groups: &'a Groups,
+    /// `[experts · hidden, width]`.
+    pub weight: Weight<'a>,
+    /// Of every slot, f32 `[rows · top]`, as [`route`] wrote them.
+    pub weights: Slice<'a>,
+    /// f32 `[rows · top, hidden]`.
+    pub scratch: Slice<'a>,
+    /// f32 `[rows, hidden]`.
+    pub out: Rows<'a>,
+}
+
+/// `out[row] = Σ weights[slot] · (a[slot] · downᵀ)` over the row's slots, in the order of their ranks: no atomics, the
+/// same bits on every run.
+///
+/// # Errors
+/// As [`route`].
+pub fn experts_down(device: &Device, job: &ExpertsDown<'_>) -> Result<(), DeviceError> {
+    const OP: &str = "experts_down";
+    let ExpertsDown { a, groups, weight, weights, scratch, out } = *job;
+    let (experts, hidden) = (groups.experts, out.cols);
+    ensure(OP, out.rows > 0 && a.rows.is_multiple_of(out.rows) && a.rows <= groups.slots_max, || {
+        format!("{} slots for {} rows", a.rows, out.rows)
+    })?;
+    ensure(OP, (weight.rows, weight.cols) == (experts * hidden, a.cols), || {
+        format!("the weight is [{}, {}], not [{experts} · {hidden}, {}]", weight.rows, weight.cols, a.cols)
+    })?;
+    ensure_len(OP, "scratch", scratch, a.rows * hidden, 4)?;
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.dtype.code()),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(groups.table.all()),
+        Arg::Slice(groups.slots.all()),
+        Arg::Slice(weight.data),
+        Arg::U32(weight.dtype.code()),
+        Arg::U32(experts as u32),
+        Arg::Slice(scratch),
+        Arg::U32(hidden as u32),
+        Arg::U32(a.cols as u32),
+    ];
+    let grid = [hidden.div_ceil(64) as u32, tiles(experts, a.rows) as u32, 1];
+    device.launch("experts_down_plain", grid, [256, 1, 1], PLAIN_SHARED, &args)?;
+    combine(device, scratch, weights, out, a.rows / out.rows)
+}
+
+/// `out[row] = Σ_k weights[row, k] · parts[row · top + k]`; `parts` f32 `[rows · top, cols]`.
+///
+/// # Errors
+/// As [`route`].
+pub fn combine(
+    device: &Device,
+    parts: Slice<'_>,
+    weights: Slice<'_>,
+    out: Rows<'_>,
+    top: usize,
+) -> Result<(), DeviceError> {
+    const OP: &str = "combine";
+    ensure(OP, out.dtype == Dtype::F32, || "the output is f32".to_owned())?;
+    ensure_len(OP, "parts", parts, out.rows * top * out.cols, 4)?;
+    ensure_len(OP, "weights", weights, out.rows * top, 4)?;
+    let args = [
+        Arg::Slice(parts),
+        Arg::Slice(weights),
+        Arg::U32(top as u32),
+        Arg::Slice(out.data),
+        Arg::U32(out.stride as u32),
+        Arg::U32(out.cols as u32),
+    ];
+    device.launch("combine", [out.rows as u32, 1, 1], [threads_for(out.cols), 1, 1], 0, &args)
+}
