@@ -49,20 +49,14 @@ const answered = (method, since) =>
     return last?.answer && last;
   });
 
-/**
- * Runs a command that asks for an action until the server is asked to resolve one: VS Code drops such a request where the
- * cursor, the menu before it or the diagnostics still change, and says nothing. A person asks again then.
- */
-async function act(title) {
-  const since = code.traffic().length;
-  for (let left = 3; left > 0; left--) {
-    await code.command(title);
-    try {
-      return await code.until(`${title} asks the server`, () => code.requests(RESOLVE, since).length > 0, PATIENCE_MS / 3);
-    } catch (error) {
-      if (left === 1) throw error;
-    }
-  }
+/** Opens the editor's own menu of actions, again where it drops it because the caret or a diagnostic has just changed, and gives a row. */
+async function menuRow(hasText) {
+  const row = code.page.locator('.action-widget .monaco-list-row', { hasText }).first();
+  await code.until(`the menu has ${hasText}`, async () => {
+    await code.keys('Escape', 'Control+Period');
+    return row.waitFor({ timeout: PATIENCE_MS / 12 }).then(() => true, () => false);
+  });
+  return row;
 }
 
 /** Waits until the server was told settings that match. */
@@ -140,7 +134,7 @@ test('a command fills a marker, the text condenses meanwhile, the status bar cou
   await configured(/"thorough"/);
   const since = code.traffic().length;
   await code.page.evaluate(watch);
-  await act('Lacuna: Fill Here');
+  await code.command('Lacuna: Fill Here');
   await code.page.waitForFunction(() => globalThis.seen.canvas.size > 0);
   await code.picture('canvas');
   const { answer } = await answered(RESOLVE, since);
@@ -162,7 +156,7 @@ test('nothing is drawn under reduced motion', async () => {
   await code.page.locator('.monaco-reduce-motion').first().waitFor();
   const since = code.traffic().length;
   await code.page.evaluate(watch);
-  await act('Lacuna: Fill Here');
+  await code.command('Lacuna: Fill Here');
   await answered(RESOLVE, since);
   await code.page.waitForFunction(() => !document.querySelector('.view-lines')?.innerText.includes('todo!()'));
   assert.ok(code.notifications('lacuna/frame', since).length > 0);
@@ -173,9 +167,7 @@ test('the light bulb’s menu and the context menu fill too', async () => {
   code.configure({});
   await code.goto('menu.rs', 11, 12);
   let since = code.traffic().length;
-  await code.keys('Control+Period');
-  const row = code.page.locator('.action-widget .monaco-list-row', { hasText: 'Lacuna: fill here' });
-  await row.waitFor();
+  const row = await menuRow('Lacuna: fill here');
   await code.picture('code-actions');
   await row.click();
   const { answer } = await answered(RESOLVE, since);
@@ -216,7 +208,7 @@ test('a selection is refined', async () => {
   await code.keys('Home', 'Shift+End');
   await configured(/"refineStrength":1\b/);
   const since = code.traffic().length;
-  await act('Lacuna: Refine Selection');
+  await code.command('Lacuna: Refine Selection');
   await settled('refine.rs', TYPOS, since, 'refactor.rewrite.lacuna.refine');
 });
 
@@ -224,7 +216,7 @@ test('a body is completed', async () => {
   code.configure({});
   await code.goto('body.rs', 7, 9);
   const since = code.traffic().length;
-  await act('Lacuna: Complete This Body');
+  await code.command('Lacuna: Complete This Body');
   await settled('body.rs', STACK, since, 'refactor.rewrite.lacuna.body');
 });
 
@@ -232,11 +224,10 @@ test('an error that the editor reports can be repaired', async () => {
   await code.goto('broken.json', 4, 4);
   await code.page.locator('.squiggly-error').first().waitFor();
   const since = code.traffic().length;
-  await code.keys('Control+Period');
-  await code.page.locator('.action-widget .monaco-list-row', { hasText: /Lacuna: repair: / }).first().waitFor();
+  await menuRow(/Lacuna: repair: /);
   await code.picture('repair');
   await code.keys('Escape');
-  await act('Lacuna: Repair');
+  await code.command('Lacuna: Repair');
   await settled('broken.json', BROKEN, since, 'quickfix.lacuna.repair');
 });
 

@@ -148,14 +148,14 @@ export class Workbench {
   }
 
   /** Waits until `probe` gives something true, and gives it. */
-  async until(what, probe, patience = PATIENCE_MS) {
-    const deadline = Date.now() + patience;
+  async until(what, probe) {
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const found = await probe();
       if (found) return found;
       if (Date.now() > deadline) {
         await this.picture(`failed-${what.replace(/\W+/g, '-')}`);
-        throw new Error(`${what}: not within ${patience / 1000} s`);
+        throw new Error(`${what}: not within ${PATIENCE_MS / 1000} s`);
       }
       await new Promise((next) => setTimeout(next, 50));
     }

@@ -5,8 +5,8 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter } from 'node:path';
 import {
-  CancellationError, ConfigurationTarget, type ExtensionContext, MarkdownString, StatusBarAlignment, type TextDocument, ThemeColor, commands,
-  window, workspace,
+  CancellationError, type CodeAction, ConfigurationTarget, type ExtensionContext, MarkdownString, StatusBarAlignment, type TextDocument,
+  ThemeColor, commands, window, workspace,
 } from 'vscode';
 import { ExecuteCommandRequest, LanguageClient, type LanguageClientOptions, RevealOutputChannelOn, State } from 'vscode-languageclient/node';
 import { Canvas } from './canvas.ts';
@@ -92,10 +92,8 @@ class Lacuna {
       synchronize: { configurationSection: 'lacuna' },
       middleware: {
         // Where Lacuna is off, nothing is asked.
-        provideInlineCompletionItems: (document, position, context, token, next) =>
-          works(document) ? next(document, position, context, token) : undefined,
-        provideCompletionItem: (document, position, context, token, next) =>
-          works(document) ? next(document, position, context, token) : undefined,
+        provideInlineCompletionItems: (document, place, context, token, next) => (works(document) ? next(document, place, context, token) : undefined),
+        provideCompletionItem: (document, place, context, token, next) => (works(document) ? next(document, place, context, token) : undefined),
         provideCodeActions: (document, range, context, token, next) => (works(document) ? next(document, range, context, token) : undefined),
         // The editor would swallow the reason.
         resolveCodeAction: async (item, token, next) => {
@@ -163,10 +161,14 @@ class Lacuna {
     if (name) await commands.executeCommand(`lacuna.${name}`);
   }
 
-  /** Runs the server's code action of a kind at the caret or the selection. */
+  /** Runs the server's code action of a kind here. `editor.action.codeAction` drops its request where caret or diagnostics just changed. */
   private async act(kind: string): Promise<void> {
+    const { document, selection } = window.activeTextEditor ?? {};
     if (!this.client?.isRunning()) return this.start();
-    await commands.executeCommand('editor.action.codeAction', { kind, apply: 'first' });
+    if (!document) return;
+    const [action] = await commands.executeCommand<CodeAction[]>('vscode.executeCodeActionProvider', document.uri, selection, kind, 1);
+    if (!action) void window.showInformationMessage('Lacuna: there is nothing to do here');
+    if (action?.edit) await workspace.applyEdit(action.edit);
   }
 
   /** Turns Lacuna or a language over, in the settings, and in this session where a project's file says otherwise. */
