@@ -7,8 +7,9 @@ use super::{Device, DeviceError};
 /// written anew on every replay.
 #[derive(Debug)]
 pub struct Graph {
-    device: Device,
+    // Dropped first: the device may go with it.
     kind: Kind,
+    device: Device,
 }
 
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Device {
             #[cfg(feature = "emulated")]
             Backend::Emulated(card) => Kind::Emulated(card.capture(f)?),
         };
-        Ok(Graph { device: self.clone(), kind })
+        Ok(Graph { kind, device: self.clone() })
     }
 }
 

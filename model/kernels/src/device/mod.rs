@@ -35,9 +35,10 @@ pub struct Device {
 }
 
 struct Inner {
+    // Dropped first: it may hold events of the backend.
+    timing: timing::Recorder,
     backend: Backend,
     info: DeviceInfo,
-    timing: timing::Recorder,
 }
 
 /// What a card is.
@@ -153,7 +154,7 @@ impl Device {
     }
 
     fn new(backend: Backend, info: DeviceInfo) -> Self {
-        Self { inner: Arc::new(Inner { backend, info, timing: timing::Recorder::default() }) }
+        Self { inner: Arc::new(Inner { timing: timing::Recorder::default(), backend, info }) }
     }
 
     /// What it is.

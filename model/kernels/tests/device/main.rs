@@ -8,7 +8,9 @@
 
 mod attention;
 mod experts;
+mod head;
 mod layer;
 mod matmul;
 mod rows;
+mod sampler;
 mod support;

@@ -2,7 +2,7 @@
 
 use super::super::{Arg, Buffer, Device, DeviceError, Slice};
 use super::matmul::PLAIN_SHARED;
-use super::{Dtype, Rows, Weight, ensure, ensure_len, threads_for};
+use super::{Dtype, Rows, Weight, ensure, ensure_len, mma, threads_for};
 
 /// A layer's router.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +154,9 @@ pub fn experts_gate_up(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(), D
     ensure(OP, (weight.rows, weight.cols) == (experts * 2 * width, a.cols), || {
         format!("the weight is [{}, {}], not [{experts} · 2 · {width}, {}]", weight.rows, weight.cols, a.cols)
     })?;
+    if mma::takes(a, weight) && out.dtype == Dtype::Bf16 {
+        return gate_up_on_tensor_cores(device, job);
+    }
     let args = [
         Arg::Slice(a.data),
         Arg::U32(a.dtype.code()),
@@ -172,6 +175,27 @@ pub fn experts_gate_up(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(), D
     ];
     let grid = [width.div_ceil(32) as u32, tiles(experts, out.rows) as u32, 1];
     device.launch("experts_gate_up_plain", grid, [256, 1, 1], PLAIN_SHARED, &args)
+}
+
+fn gate_up_on_tensor_cores(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(), DeviceError> {
+    let ExpertsGateUp { a, groups, top, weight, out } = *job;
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(groups.table.all()),
+        Arg::Slice(groups.slots.all()),
+        Arg::U32(top as u32),
+        Arg::Slice(weight.data),
+        Arg::U32(groups.experts as u32),
+        Arg::Slice(out.data),
+        Arg::U32(out.stride as u32),
+        Arg::U32(out.cols as u32),
+        Arg::U32(a.cols as u32),
+    ];
+    let names = ["experts_gate_up_bf16", "experts_gate_up_q8", "experts_gate_up_q4"];
+    let kernel = mma::name(TILE_ROWS, weight.dtype, names, names);
+    let grid = [out.cols.div_ceil(mma::TILE_COLS / 2) as u32, tiles(groups.experts, out.rows) as u32, 1];
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(TILE_ROWS, weight.dtype), &args)
 }
 
 /// The second grouped product, see [`experts_down`].
@@ -207,6 +231,17 @@ pub fn experts_down(device: &Device, job: &ExpertsDown<'_>) -> Result<(), Device
         format!("the weight is [{}, {}], not [{experts} · {hidden}, {}]", weight.rows, weight.cols, a.cols)
     })?;
     ensure_len(OP, "scratch", scratch, a.rows * hidden, 4)?;
+    if mma::takes(a, weight) {
+        down_on_tensor_cores(device, job)?;
+    } else {
+        down_plain(device, job)?;
+    }
+    combine(device, scratch, weights, out, a.rows / out.rows)
+}
+
+fn down_plain(device: &Device, job: &ExpertsDown<'_>) -> Result<(), DeviceError> {
+    let ExpertsDown { a, groups, weight, scratch, out, .. } = *job;
+    let (experts, hidden) = (groups.experts, out.cols);
     let args = [
         Arg::Slice(a.data),
         Arg::U32(a.dtype.code()),
@@ -221,8 +256,26 @@ pub fn experts_down(device: &Device, job: &ExpertsDown<'_>) -> Result<(), Device
         Arg::U32(a.cols as u32),
     ];
     let grid = [hidden.div_ceil(64) as u32, tiles(experts, a.rows) as u32, 1];
-    device.launch("experts_down_plain", grid, [256, 1, 1], PLAIN_SHARED, &args)?;
-    combine(device, scratch, weights, out, a.rows / out.rows)
+    device.launch("experts_down_plain", grid, [256, 1, 1], PLAIN_SHARED, &args)
+}
+
+fn down_on_tensor_cores(device: &Device, job: &ExpertsDown<'_>) -> Result<(), DeviceError> {
+    let ExpertsDown { a, groups, weight, scratch, out, .. } = *job;
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(groups.table.all()),
+        Arg::Slice(groups.slots.all()),
+        Arg::Slice(weight.data),
+        Arg::U32(groups.experts as u32),
+        Arg::Slice(scratch),
+        Arg::U32(out.cols as u32),
+        Arg::U32(a.cols as u32),
+    ];
+    let names = ["experts_down_bf16", "experts_down_q8", "experts_down_q4"];
+    let kernel = mma::name(TILE_ROWS, weight.dtype, names, names);
+    let grid = [out.cols.div_ceil(mma::TILE_COLS) as u32, tiles(groups.experts, a.rows) as u32, 1];
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(TILE_ROWS, weight.dtype), &args)
 }
 
 /// `out[row] = Σ_k weights[row, k] · parts[row · top + k]`; `parts` f32 `[rows · top, cols]`.

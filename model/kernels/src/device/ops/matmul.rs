@@ -1,7 +1,7 @@
 //! Products with stored weights: on tensor cores where types and shapes allow, else on ordinary cores.
 
 use super::super::{Arg, Device, DeviceError, Slice};
-use super::{Rows, Weight, ensure};
+use super::{Rows, Weight, ensure, mma, optional, threads_for, u32_of};
 
 /// Which kernel makes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,12 +10,16 @@ pub enum Product {
     Auto,
     /// Ordinary cores, f32 throughout: any shape, any type.
     Plain,
+    /// Tensor cores: bf16 activations with aligned rows; weights in bf16 with a depth of whole eights, or quantised with
+    /// one of whole 64s.
+    Tensor,
 }
 
 /// Scratch memory that [`matmul`] makes good use of for `rows` rows and this weight, in bytes; 0 for none.
 #[must_use]
-pub fn matmul_scratch_bytes(_device: &Device, _rows: usize, _weight: Weight<'_>) -> usize {
-    0
+pub fn matmul_scratch_bytes(device: &Device, rows: usize, weight: Weight<'_>) -> usize {
+    let (splits, _) = mma::splits(device, rows, weight);
+    if splits > 1 { splits * rows * weight.rows * 4 } else { 0 }
 }
 
 /// `out = a · weightᵀ`: `a` `[rows, weight.cols]`, `out` `[rows, weight.rows]`, each f32 or bf16; sums in f32.
@@ -42,8 +46,66 @@ pub fn matmul_in(
     (a, weight, out): (Rows<'_>, Weight<'_>, Rows<'_>),
     scratch: Option<Slice<'_>>,
 ) -> Result<(), DeviceError> {
-    let _ = (product, scratch);
-    plain(device, (a, weight, out), 0.0)
+    check(a, weight, out)?;
+    let tensor = mma::takes(a, weight);
+    ensure("matmul", tensor || product != Product::Tensor, || {
+        format!(
+            "tensor cores do not take {:?} rows and {:?} weights of {}",
+            a.dtype, weight.dtype, weight.cols
+        )
+    })?;
+    if tensor && product != Product::Plain {
+        on_tensor_cores(device, (a, weight, out), 0.0, scratch)
+    } else {
+        plain(device, (a, weight, out), 0.0)
+    }
+}
+
+fn on_tensor_cores(
+    device: &Device,
+    (a, weight, out): (Rows<'_>, Weight<'_>, Rows<'_>),
+    softcap: f32,
+    scratch: Option<Slice<'_>>,
+) -> Result<(), DeviceError> {
+    let (splits, depth) = mma::splits(device, a.rows, weight);
+    let parts = scratch.filter(|s| splits > 1 && s.len() >= splits * a.rows * weight.rows * 4);
+    let (splits, depth) = if parts.is_some() { (splits, depth) } else { (1, weight.cols) };
+    let tile_rows = mma::tile_rows(a.rows);
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(weight.data),
+        Arg::Slice(out.data),
+        Arg::U32(out.dtype.code()),
+        Arg::U32(out.stride as u32),
+        Arg::U32(a.rows as u32),
+        Arg::U32(weight.rows as u32),
+        Arg::U32(weight.cols as u32),
+        Arg::U32(depth as u32),
+        Arg::F32(softcap),
+        optional(parts),
+    ];
+    let kernel = mma::name(
+        tile_rows,
+        weight.dtype,
+        ["product_32_bf16", "product_32_q8", "product_32_q4"],
+        ["product_128_bf16", "product_128_q8", "product_128_q4"],
+    );
+    let columns = u32_of("matmul", "the number of tiles", weight.rows.div_ceil(mma::TILE_COLS))?;
+    let grid = [a.rows.div_ceil(tile_rows) as u32, columns, splits as u32];
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(tile_rows, weight.dtype), &args)?;
+    let Some(parts) = parts else { return Ok(()) };
+    let args = [
+        Arg::Slice(parts),
+        Arg::U32(splits as u32),
+        Arg::Slice(out.data),
+        Arg::U32(out.dtype.code()),
+        Arg::U32(out.stride as u32),
+        Arg::U32(a.rows as u32),
+        Arg::U32(weight.rows as u32),
+        Arg::F32(softcap),
+    ];
+    device.launch("product_sum", [a.rows as u32, 1, 1], [threads_for(weight.rows), 1, 1], 0, &args)
 }
 
 /// `out = cap · tanh(states · tableᵀ / cap)`, `[rows, vocabulary]` f32: logits before any temperature.
@@ -57,7 +119,21 @@ pub fn logits(
     softcap: f32,
     out: Rows<'_>,
 ) -> Result<(), DeviceError> {
-    plain(device, (states, table, out), softcap)
+    check(states, table, out)?;
+    if mma::takes(states, table) {
+        on_tensor_cores(device, (states, table, out), softcap, None)
+    } else {
+        plain(device, (states, table, out), softcap)
+    }
+}
+
+fn check(a: Rows<'_>, weight: Weight<'_>, out: Rows<'_>) -> Result<(), DeviceError> {
+    ensure("matmul", a.cols == weight.cols && out.cols == weight.rows && a.rows == out.rows, || {
+        format!(
+            "[{}, {}] · [{}, {}]ᵀ does not make [{}, {}]",
+            a.rows, a.cols, weight.rows, weight.cols, out.rows, out.cols
+        )
+    })
 }
 
 fn plain(
@@ -65,12 +141,6 @@ fn plain(
     (a, weight, out): (Rows<'_>, Weight<'_>, Rows<'_>),
     softcap: f32,
 ) -> Result<(), DeviceError> {
-    ensure("matmul", a.cols == weight.cols && out.cols == weight.rows && a.rows == out.rows, || {
-        format!(
-            "[{}, {}] · [{}, {}]ᵀ does not make [{}, {}]",
-            a.rows, a.cols, weight.rows, weight.cols, out.rows, out.cols
-        )
-    })?;
     let args = [
         Arg::Slice(a.data),
         Arg::U32(a.dtype.code()),

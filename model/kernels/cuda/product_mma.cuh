@@ -1,0 +1,177 @@
+// The core of every tensor-core product: out[m, n] = Σ_k a[m, k] · w[n, k], a in bf16, w in bf16, q8 or q4, sums in f32.
+//
+// Idea: a block makes BM × BN outputs with eight warps. Stages of 64 in depth travel to shared memory by cp.async, several
+// under way at once; rows are swizzled by 16 bytes so that no access meets a bank conflict. Quantised weights travel as
+// they are stored: an integer of up to 8 bits is exact in bf16, so the tensor core sums q · a over a block of 32, and the
+// block's scale multiplies that sum in f32. The weights' order inside a block is such that a thread finds its fragments of
+// 32 in depth in one 4-byte (q4) or 8-byte (q8) word, and makes a pair of bf16 from it with two or three instructions.
+#pragma once
+#include "intrinsics.cuh"
+#include "weight.cuh"
+
+constexpr uint32_t BK = 64, PRODUCT_THREADS = 256;
+
+// Sizes of a tile, and where things lie in a stage of shared memory.
+template <uint32_t BM_, uint32_t BN_, uint32_t W_> struct Tiling {
+    static constexpr uint32_t BM = BM_, BN = BN_, W = W_;
+    static constexpr uint32_t WARPS_M = BM >= 64 ? 2 : 1, WARPS_N = 8 / WARPS_M;
+    static constexpr uint32_t MI = BM / WARPS_M / 16, NI = BN / WARPS_N / 8; // tensor-core tiles of a warp
+    static constexpr uint32_t ROW = W == BF16 ? 128 : W == Q8 ? 64 : 32;     // bytes of a weight row in a stage
+    static constexpr uint32_t A_BYTES = BM * 128, W_BYTES = BN * ROW, SCALE_BYTES = W == BF16 ? 0 : BN * 4;
+    static constexpr uint32_t STAGE = A_BYTES + W_BYTES + SCALE_BYTES;
+    static constexpr uint32_t STAGES = 3 * STAGE > 72 * 1024 ? 3 : 4;
+    static constexpr uint32_t SHARED = STAGES * STAGE;
+};
+
+// A product's operands. `Rows` maps a tile's row to a row of `a`, `Cols` a tile's column to a row of `w`; below 0: none.
+struct ProductOperands {
+    const bf16* a;
+    uint32_t a_stride;
+    Stored w;
+    uint32_t k_begin, k_end; // k_begin a multiple of 64
+};
+
+template <class T> struct Sums { float at[T::MI][T::NI][4]; };
+
+// Where a 16-byte chunk of a row lies in its stage.
+template <uint32_t ROW> DEVICE uint32_t swizzled(uint32_t row, uint32_t chunk) {
+    if (ROW == 128) return row * 128 + (chunk ^ (row & 7)) * 16;
+    if (ROW == 64) return row * 64 + (chunk ^ (row >> 1 & 1) << 1) * 16;
+    return row * 32 + (chunk ^ (row >> 2 & 1)) * 16;
+}
+
+template <class T, class Rows, class Cols>
+DEVICE void load_stage(const ProductOperands& o, unsigned char* stage, uint32_t k0, Rows rows, Cols cols) {
+    for (uint32_t i = threadIdx.x; i < T::BM * 8; i += PRODUCT_THREADS) {
+        uint32_t r = i / 8, chunk = i % 8, k = k0 + chunk * 8;
+        int64_t row = rows(r);
+        bool valid = row >= 0 && k < o.k_end;
+        copy16_async(stage + swizzled<128>(r, chunk), valid ? o.a + uint64_t(row) * o.a_stride + k : o.a, valid);
+    }
+    unsigned char* weights = stage + T::A_BYTES;
+    constexpr uint32_t CHUNKS = T::ROW / 16, VALUES = BK / CHUNKS;
+    const unsigned char* values = static_cast<const unsigned char*>(o.w.values);
+    for (uint32_t i = threadIdx.x; i < T::BN * CHUNKS; i += PRODUCT_THREADS) {
+        uint32_t c = i / CHUNKS, chunk = i % CHUNKS, k = k0 + chunk * VALUES;
+        int64_t row = cols(c);
+        bool valid = row >= 0 && k < o.k_end;
+        uint64_t at = (uint64_t(row) * o.w.cols + k) * T::ROW / BK;
+        copy16_async(weights + swizzled<T::ROW>(c, chunk), valid ? values + at : values, valid);
+    }
+    if (T::W == BF16) return;
+    unsigned char* scales = weights + T::W_BYTES;
+    for (uint32_t c = threadIdx.x; c < T::BN; c += PRODUCT_THREADS) {
+        int64_t row = cols(c);
+        bool valid = row >= 0 && k0 < o.k_end;
+        const uint16_t* from = o.w.scales + (valid ? (uint64_t(row) * o.w.cols + k0) / 32 : 0);
+        copy4_async(scales + c * 4, from, valid);
+    }
+}
+
+// Fragments of `a` for 16 in depth from chunk 2 · k16 on: rows `row`.. of the tile.
+DEVICE void load_a(uint32_t (&a)[4], const unsigned char* stage, uint32_t row, uint32_t k16) {
+    uint32_t lane = threadIdx.x % 32;
+    ldmatrix4(a, stage + swizzled<128>(row + lane % 16, 2 * k16 + lane / 16));
+}
+
+constexpr uint32_t ONES = 0x3f803f80u; // 1, 1
+
+// A thread's eight weights of 32 in depth (column `col` of the tile plus lane / 4) as bf16 integers: pairs at depths
+// 2t + 8i, i < 4.
+template <class T> DEVICE void load_quants(uint32_t (&b)[4], const unsigned char* weights, uint32_t col, uint32_t block) {
+    uint32_t lane = threadIdx.x % 32, t = lane % 4, row = col + lane / 4;
+    if (T::W == Q4) {
+        uint32_t word = *reinterpret_cast<const uint32_t*>(weights + swizzled<32>(row, block) + 4 * t);
+        // 0x4300 is 128 in bf16, whose last bit is worth 1: or-ing a nibble in adds it. 128 + (q + 8) - 136 = q.
+        for (int i = 0; i < 4; i++) b[i] = fused_pair((word >> 4 * i & 0x000f000fu) | 0x43004300u, ONES, 0xc308c308u);
+    } else {
+        uint2 words = *reinterpret_cast<const uint2*>(weights + swizzled<64>(row, 2 * block + t / 2) + 8 * (t % 2));
+        // Seven low bits are added to 128; a set sign bit turns the 128 that is taken off into 256 (0x4380).
+        uint32_t shifted[4] = {words.x, words.x >> 8, words.y, words.y >> 8};
+        for (int i = 0; i < 4; i++)
+            b[i] = fused_pair((shifted[i] & 0x007f007fu) | 0x43004300u, ONES, (shifted[i] & 0x00800080u) | 0xc300c300u);
+    }
+}
+
+// Adds a stage's 64 in depth to the warp's sums.
+template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char* stage) {
+    uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    uint32_t row = warp % T::WARPS_M * T::MI * 16, col = warp / T::WARPS_M * T::NI * 8;
+    const unsigned char* weights = stage + T::A_BYTES;
+    const uint16_t* scales = reinterpret_cast<const uint16_t*>(weights + T::W_BYTES);
+#pragma unroll
+    for (uint32_t block = 0; block < 2; block++) {
+        uint32_t a[2][T::MI][4];
+#pragma unroll
+        for (uint32_t k = 0; k < 2; k++)
+#pragma unroll
+            for (uint32_t m = 0; m < T::MI; m++) load_a(a[k][m], stage, row + 16 * m, 2 * block + k);
+#pragma unroll
+        for (uint32_t n = 0; n < T::NI; n++) {
+            uint32_t b[4];
+            if (T::W == BF16) {
+                // Four matrices: 32 in depth of eight columns.
+                ldmatrix4(b, weights + swizzled<128>(col + 8 * n + lane % 8, 4 * block + lane / 8));
+#pragma unroll
+                for (uint32_t m = 0; m < T::MI; m++) {
+                    mma_bf16(sums.at[m][n], a[0][m], b[0], b[1]);
+                    mma_bf16(sums.at[m][n], a[1][m], b[2], b[3]);
+                }
+            } else {
+                load_quants<T>(b, weights, col + 8 * n, block);
+                uint32_t own = col + 8 * n + lane % 4 * 2;
+                float scale0 = half_to_float(scales[2 * own + block]), scale1 = half_to_float(scales[2 * own + 2 + block]);
+#pragma unroll
+                for (uint32_t m = 0; m < T::MI; m++) {
+                    float part[4] = {};
+                    mma_bf16(part, a[0][m], b[0], b[1]);
+                    mma_bf16(part, a[1][m], b[2], b[3]);
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        sums.at[m][n][i] = fused(part[i], i % 2 ? scale1 : scale0, sums.at[m][n][i]);
+                }
+            }
+        }
+    }
+}
+
+// The whole product of a tile. Shared memory may be reused as soon as it returns.
+template <class T, class Rows, class Cols> DEVICE void product(const ProductOperands& o, Sums<T>& sums, Rows rows, Cols cols) {
+    unsigned char* shared = shared_memory();
+#pragma unroll
+    for (uint32_t m = 0; m < T::MI; m++)
+#pragma unroll
+        for (uint32_t n = 0; n < T::NI; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) sums.at[m][n][i] = 0.0f;
+    uint32_t stages = (o.k_end - o.k_begin + BK - 1) / BK;
+#pragma unroll
+    for (uint32_t s = 0; s < T::STAGES - 1; s++) {
+        if (s < stages) load_stage<T>(o, shared + s * T::STAGE, o.k_begin + s * BK, rows, cols);
+        copies_commit();
+    }
+    for (uint32_t s = 0; s < stages; s++) {
+        copies_wait<T::STAGES - 2>();
+        __syncthreads(); // stage s is here for all, and everybody is done with the one before it
+        uint32_t next = s + T::STAGES - 1;
+        if (next < stages)
+            load_stage<T>(o, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK, rows, cols);
+        copies_commit();
+        multiply_stage<T>(sums, shared + s % T::STAGES * T::STAGE);
+    }
+    copies_wait<0>();
+    __syncthreads();
+}
+
+// Calls `store(row, col, x, y)` for the warp's sums: row and column in the tile, and the sums of that column and the next.
+template <class T, class Store> DEVICE void each_pair(const Sums<T>& sums, Store store) {
+    uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    uint32_t row = warp % T::WARPS_M * T::MI * 16 + lane / 4, col = warp / T::WARPS_M * T::NI * 8 + lane % 4 * 2;
+#pragma unroll
+    for (uint32_t m = 0; m < T::MI; m++)
+#pragma unroll
+        for (uint32_t n = 0; n < T::NI; n++) {
+            store(row + 16 * m, col + 8 * n, sums.at[m][n][0], sums.at[m][n][1]);
+            store(row + 16 * m + 8, col + 8 * n, sums.at[m][n][2], sums.at[m][n][3]);
+        }
+}

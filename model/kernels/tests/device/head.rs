@@ -1,0 +1,179 @@
+//! The fused head and the soft embedding, against logits made whole.
+
+use lacuna_kernels::device::Device;
+use lacuna_kernels::device::ops::{self, Dtype, Head, HeadJob, Masks, OVERFLOW, Rows, Weight, WeightDtype};
+use lacuna_kernels::{WeightView, row_stats, soft_embedding_sparse_all};
+
+use crate::matmul::twin;
+use crate::support::*;
+
+const CAP: f32 = 30.0;
+
+/// A problem, and the scaled logits it stands for, `[rows, vocabulary]`.
+struct Problem {
+    rows: usize,
+    vocabulary: usize,
+    hidden: usize,
+    states: Vec<f32>,
+    table: Quantised,
+    temperatures: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+const BANNED: [usize; 3] = [0, 33, 50];
+
+impl Problem {
+    /// `spread` is how far logits are apart.
+    fn new(
+        (rows, vocabulary, hidden): (usize, usize, usize),
+        spread: f32,
+        weight: WeightDtype,
+        dtype: Dtype,
+    ) -> Self {
+        let states = rounded(&scaled(1, rows * hidden, spread / (hidden as f32).sqrt()), dtype);
+        let table = quantise(&scaled(2, vocabulary * hidden, 3.0), weight);
+        let temperatures: Vec<f32> = (0..rows).map(|r| 0.4 + 0.1 * (r % 5) as f32).collect();
+        let mut logits = twin(&states, &table.values, (rows, vocabulary, hidden));
+        lacuna_kernels::softcap(&mut logits, CAP);
+        for (row, temperature) in logits.chunks_mut(vocabulary).zip(&temperatures) {
+            row.iter_mut().for_each(|x| *x /= temperature);
+            BANNED.iter().for_each(|&id| row[id] = f32::NEG_INFINITY);
+        }
+        // Row 1 may only become one of the last tokens.
+        if rows > 1 {
+            logits[vocabulary..2 * vocabulary - 40].fill(f32::NEG_INFINITY);
+        }
+        Self { rows, vocabulary, hidden, states, table, temperatures, logits }
+    }
+
+    fn run(&self, device: &Device, (weight, dtype): (WeightDtype, Dtype), head: &Head, soft: Rows<'_>) {
+        let Self { rows, vocabulary, hidden, .. } = *self;
+        let states = upload(device, &self.states, dtype);
+        let table = device.buffer_of(&self.table.bytes).unwrap();
+        let temperatures = upload(device, &self.temperatures, Dtype::F32);
+        let words = vocabulary.div_ceil(32);
+        let (mut banned, mut allowed, mut which) =
+            (vec![0_u32; words], vec![0_u32; words], vec![u32::MAX; rows]);
+        BANNED.iter().for_each(|id| banned[id / 32] |= 1 << (id % 32));
+        (vocabulary - 40..vocabulary).for_each(|id| allowed[id / 32] |= 1 << (id % 32));
+        if rows > 1 {
+            which[1] = 0;
+        }
+        let [banned, which, allowed] =
+            [&banned, &which, &allowed].map(|bits| device.buffer_of(bits).unwrap());
+        let table = Weight::new(&table, weight, vocabulary, hidden).unwrap();
+        let job = HeadJob {
+            states: Rows::new(&states, dtype, rows, hidden).unwrap(),
+            table,
+            softcap: CAP,
+            temperatures: temperatures.all(),
+            masks: Masks { banned: Some(banned.all()), allowed: Some((which.all(), allowed.all())) },
+        };
+        ops::head(device, &job, head).unwrap();
+        ops::soft_embedding(device, (head, rows), table, 2.0, (soft, None)).unwrap();
+    }
+}
+
+#[test]
+fn statistics_survivors_and_soft_embeddings_match_the_twin() {
+    for device in devices() {
+        for (shape, spread) in
+            [((1, 100, 64), 4.0), ((5, 333, 64), 8.0), ((40, 520, 128), 6.0), ((130, 140, 64), 5.0)]
+        {
+            for (weight, dtype) in WEIGHT_DTYPES.into_iter().flat_map(|w| DTYPES.map(|d| (w, d))) {
+                let problem = Problem::new(shape, spread, weight, dtype);
+                let (rows, vocabulary, hidden) = shape;
+                let head = Head::new(&device, rows + 1, vocabulary, 512).unwrap();
+                let soft = poisoned(&device, rows * hidden, Dtype::F32);
+                problem.run(
+                    &device,
+                    (weight, dtype),
+                    &head,
+                    Rows::new(&soft, Dtype::F32, rows, hidden).unwrap(),
+                );
+                let what = format!("{shape:?} {weight:?} {dtype:?}");
+                check_statistics(&problem, &head, &what);
+                let mut want = vec![0.0; rows * hidden];
+                let table = WeightView::F32(&problem.table.values);
+                soft_embedding_sparse_all(&problem.logits, vocabulary, 1.0, table, &mut want);
+                want.iter_mut().for_each(|x| *x *= 2.0);
+                assert_close(&read(&soft, rows * hidden, Dtype::F32), &want, 5e-3, &what);
+            }
+        }
+    }
+}
+
+fn check_statistics(problem: &Problem, head: &Head, what: &str) {
+    let Problem { rows, vocabulary, ref logits, .. } = *problem;
+    let (max, log) = (read(head.max(), rows, Dtype::F32), read(head.log_sum_exp(), rows, Dtype::F32));
+    let entropy = read(head.entropy(), rows, Dtype::F32);
+    let argmax: Vec<u32> = head.argmax().download_vec(0, rows).unwrap();
+    let counts: Vec<u32> = head.survivors().download_vec(0, rows).unwrap();
+    let ids: Vec<u32> = head.ids().download_vec(0, rows * 512).unwrap();
+    for (r, row) in logits.chunks(vocabulary).enumerate() {
+        let want = row_stats(row, 1.0);
+        let what = format!("{what} row {r}");
+        assert_close(&[max[r], log[r], entropy[r]], &[want.max, want.log_sum_exp, want.entropy], 1e-3, &what);
+        // Sums in another order may swap two equal ones.
+        assert!(
+            row[argmax[r] as usize] >= want.max - 1e-3,
+            "{what}: argmax {} not {}",
+            argmax[r],
+            want.argmax
+        );
+        let own = &ids[r * 512..][..counts[r] as usize];
+        assert!(own.is_sorted_by(|a, b| a < b), "{what}: {own:?}");
+        for (id, x) in row.iter().enumerate() {
+            let (d, kept) = (x - want.max, own.binary_search(&(id as u32)).is_ok());
+            assert!(if kept { d >= -10.01 } else { d < -9.99 }, "{what}: token {id} at {d}, kept: {kept}");
+        }
+    }
+}
+
+#[test]
+fn too_many_survivors_are_said_and_leave_the_soft_embedding_alone() {
+    for device in devices() {
+        let (weight, dtype) = (WeightDtype::Bf16, Dtype::Bf16);
+        let problem = Problem::new((3, 400, 64), 0.5, weight, dtype);
+        let head = Head::new(&device, 3, 400, 64).unwrap();
+        let soft = device.buffer_of(&[7.0_f32; 3 * 64]).unwrap();
+        problem.run(&device, (weight, dtype), &head, Rows::new(&soft, Dtype::F32, 3, 64).unwrap());
+        let counts: Vec<u32> = head.survivors().download_vec(0, 3).unwrap();
+        assert_eq!(counts, [OVERFLOW, 40, OVERFLOW], "row 1 may become 40 tokens");
+        let soft = read(&soft, 3 * 64, Dtype::F32);
+        assert!(soft[..64].iter().chain(&soft[128..]).all(|&x| x == 7.0) && soft[64] != 7.0);
+        let entropy = read(head.entropy(), 3, Dtype::F32);
+        assert_close(&entropy[..1], &[row_stats(&problem.logits[..400], 1.0).entropy], 1e-3, "still exact");
+    }
+}
+
+#[test]
+fn the_exact_path_matches_the_twin() {
+    let (rows, vocabulary, hidden) = (9, 150, 96);
+    let logits = scaled(1, rows * vocabulary, 6.0);
+    for device in devices() {
+        for weight in WEIGHT_DTYPES {
+            let stored = quantise(&numbers(2, vocabulary * hidden), weight);
+            let (x, bytes) = (upload(&device, &logits, Dtype::F32), device.buffer_of(&stored.bytes).unwrap());
+            let out = poisoned(&device, (rows + 2) * hidden, Dtype::F32);
+            let to: Vec<u32> = (0..rows as u32).map(|r| r + 2).collect();
+            let to = device.buffer_of(&to).unwrap();
+            let table = Weight::new(&bytes, weight, vocabulary, hidden).unwrap();
+            let view = Rows::new(&x, Dtype::F32, rows, vocabulary).unwrap();
+            let target = Rows::new(&out, Dtype::F32, rows + 2, hidden).unwrap();
+            ops::soft_embedding_exact(&device, view, table, 3.0, (target, Some(to.all()))).unwrap();
+            let mut probabilities = logits.clone();
+            lacuna_kernels::softmax_rows(&mut probabilities, vocabulary, 1.0);
+            assert_close(&read(&x, rows * vocabulary, Dtype::F32), &probabilities, 1e-5, "softmax");
+            let transposed: Vec<f32> = (0..hidden)
+                .flat_map(|h| (0..vocabulary).map(move |v| (h, v)))
+                .map(|(h, v)| stored.values[v * hidden + h])
+                .collect();
+            let mut want = twin(&probabilities, &transposed, (rows, hidden, vocabulary));
+            want.iter_mut().for_each(|x| *x *= 3.0);
+            let got = read(&out, (rows + 2) * hidden, Dtype::F32);
+            assert!(got[..2 * hidden].iter().all(|x| x.is_nan()), "rows before the targets");
+            assert_close(&got[2 * hidden..], &want, 1e-4, "soft embedding");
+        }
+    }
+}
