@@ -37,6 +37,11 @@ pub(crate) struct Abilities {
 /// Prompt tokens that are read when the files name no limit; the KV cache grows with it.
 const PROMPT_TOKENS_MAX: usize = 8192;
 
+/// Prompt tokens that a checkpoint is read with, where memory allows.
+pub(crate) fn prompt_tokens_max(config: &Config) -> usize {
+    config.lacuna.prompt_tokens_max.unwrap_or(PROMPT_TOKENS_MAX).min(config.positions_max)
+}
+
 impl Abilities {
     pub(crate) fn resolve(
         config: &Config,
@@ -70,10 +75,7 @@ impl Abilities {
             head_tokens,
             guidance: lacuna.causal_guidance,
             drafts: lacuna.drafts,
-            prompt_tokens_max: lacuna
-                .prompt_tokens_max
-                .unwrap_or(PROMPT_TOKENS_MAX)
-                .min(config.positions_max),
+            prompt_tokens_max: prompt_tokens_max(config),
             canvas_length,
             fim: lacuna.fim,
             prompt: PromptTokens::resolve(lacuna, config.bos_token_id, tokenizer)?,

@@ -31,6 +31,16 @@ pub(crate) trait Denoiser {
         skip: usize,
         cancel: &CancelToken,
     ) -> Result<Vec<f32>, EngineError>;
+    /// All of [`condense`] at once, where the network has a loop of its own for these rules.
+    fn condense(
+        &self,
+        _batch: &mut [Condensing],
+        _rules: &Rules,
+        _cancel: &CancelToken,
+        _after_step: &mut dyn FnMut(&[Condensing]),
+    ) -> Option<Result<usize, EngineError>> {
+        None
+    }
     /// Hidden size.
     fn hidden(&self) -> usize;
     /// Vocabulary size.
@@ -134,6 +144,9 @@ pub(crate) fn condense(
     cancel: &CancelToken,
     after_step: &mut dyn FnMut(&[Condensing]),
 ) -> Result<usize, EngineError> {
+    if let Some(done) = net.condense(batch, rules, cancel, after_step) {
+        return done;
+    }
     let mut forwards = 0;
     loop {
         let mut active: Vec<&mut Condensing> = batch.iter_mut().filter(|c| !c.done()).collect();

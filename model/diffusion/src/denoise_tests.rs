@@ -160,6 +160,7 @@ fn sampling_follows_the_distribution() {
 /// The reference's own run of one block, through the loop that fills holes: `fixtures/parity/small/plain.safetensors`.
 #[test]
 fn the_loop_reproduces_a_recorded_run_of_the_reference() {
+    use crate::backend::Cpu;
     use crate::net::Net;
     use crate::session::Session;
     use crate::weights::ModelSource;
@@ -174,7 +175,7 @@ fn the_loop_reproduces_a_recorded_run_of_the_reference() {
     let (steps, rows) = (shape[1], shape[2]);
     let net = Net::load(&ModelSource::Dir(folder.join("model")), lacuna_kernels::Precision::F32).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let mut session = Session::new(net, 1024, pool);
+    let mut session = Session::new(Box::new(Cpu::new(net, 1024)), pool);
     let cancel = CancelToken::new();
     session.read(&tokens("prompt_ids"), &cancel).unwrap();
     let source = NoiseSource::Recorded(tokens("renoise")[..steps * rows].to_vec(), rows);

@@ -89,13 +89,13 @@ impl DiffusionEngine {
 
 impl Engine for DiffusionEngine {
     fn info(&self) -> ModelInfo {
-        let config = self.session.config();
+        let (config, backend) = (self.session.config(), self.session.backend());
         ModelInfo {
             source: self.source.clone(),
-            parameters: self.session.net().parameters() as u64,
-            weight_bytes: self.session.net().weight_bytes() as u64,
-            precision: self.session.precision().to_owned(),
-            device: format!("cpu ({})", lacuna_kernels::Isa::detect().name()),
+            parameters: backend.parameters() as u64,
+            weight_bytes: backend.weight_bytes() as u64,
+            precision: backend.precision().to_owned(),
+            device: backend.device(),
             threads: self.session.threads(),
             layers: config.layers.len(),
             hidden: config.hidden_size,

@@ -78,6 +78,9 @@ pub enum LoadError {
         /// The value.
         value: f32,
     },
+    /// The device that was asked for cannot be used, or not with this model: why, and what to do.
+    #[error("{0}")]
+    Device(String),
 }
 
 impl LoadError {

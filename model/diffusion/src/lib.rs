@@ -10,6 +10,7 @@
 mod abilities;
 pub mod accept;
 mod attention;
+mod backend;
 mod bench;
 mod blocks;
 mod canvas;
@@ -21,6 +22,8 @@ pub mod config;
 mod config_lacuna;
 mod control;
 mod denoise;
+#[cfg(feature = "device")]
+mod device;
 mod embedding;
 mod engine;
 pub mod error;
@@ -36,6 +39,9 @@ mod load;
 mod mlp;
 pub mod net;
 mod noise;
+mod place;
+#[cfg_attr(not(feature = "device"), allow(dead_code, reason = "some of it is for devices alone"))]
+pub mod plan;
 mod preset;
 mod prompt;
 mod rank;
@@ -44,13 +50,18 @@ mod replay_file;
 mod rope;
 mod safetensors_header;
 mod session;
+pub mod shape;
 mod shipped;
+mod step_bench;
 mod tokenizer;
+pub mod traffic;
 mod watch;
 pub mod weights;
 mod written;
 
 pub use bench::{StepBench, StepTimes};
 pub use engine::DiffusionEngine;
-pub use load::{LoadOptions, PrecisionChoice, load};
-pub use replay::replay;
+pub use load::{DeviceChoice, LoadEvent, LoadOptions, PrecisionChoice, Report, load, load_with};
+pub use place::{GpuInfo, device_report};
+pub use replay::{replay, replay_on};
+pub use step_bench::{BenchModel, DeviceBench, DeviceTimes, bench_device};

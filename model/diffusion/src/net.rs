@@ -344,7 +344,7 @@ fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 /// One rotary table for every distinct embedding, and which one each layer uses.
-fn ropes(config: &Config) -> (Vec<Rope>, Vec<usize>) {
+pub(crate) fn ropes(config: &Config) -> (Vec<Rope>, Vec<usize>) {
     let mut kinds: Vec<LayerConfig> = Vec::new();
     let mut rope_of = Vec::with_capacity(config.layers.len());
     for layer in &config.layers {
@@ -366,20 +366,20 @@ fn pick(states: &[f32], rows: &[usize], hidden: usize) -> Result<Vec<f32>, Engin
     Ok(picked)
 }
 
-fn check_batch(ids: &[u32], batch: usize) -> Result<(), EngineError> {
+pub(crate) fn check_batch(ids: &[u32], batch: usize) -> Result<(), EngineError> {
     if batch > 0 && !ids.is_empty() && ids.len().is_multiple_of(batch) {
         return Ok(());
     }
     Err(defect(format!("{} tokens do not make {batch} equally long sequences", ids.len())))
 }
 
-fn check_rows(values: &[f32], width: usize) -> Result<(), EngineError> {
+pub(crate) fn check_rows(values: &[f32], width: usize) -> Result<(), EngineError> {
     if values.len().is_multiple_of(width) {
         return Ok(());
     }
     Err(defect(format!("{} values do not make rows of {width}", values.len())))
 }
 
-fn defect(reason: String) -> EngineError {
+pub(crate) fn defect(reason: String) -> EngineError {
     EngineError::Compute { while_doing: "preparing a pass".to_owned(), reason }
 }

@@ -7,13 +7,15 @@
 //! B blocks, S steps, C canvas length, P prompt length, V vocabulary.
 
 use crate::accept::{StopRule, entropy_bound};
+use crate::backend::Backend;
 use crate::error::LoadError;
-use crate::kv::KvCache;
-use crate::net::{Canvases, Net};
+use crate::load::{DeviceChoice, LoadOptions, PrecisionChoice};
+use crate::net::Canvases;
+use crate::place;
 use crate::replay_file::{self, Recording};
 use crate::weights::ModelSource;
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::{Precision, row_stats_all};
+use lacuna_kernels::row_stats_all;
 use std::path::{Path, PathBuf};
 
 /// Why a replay came to nothing.
@@ -60,28 +62,45 @@ pub(crate) struct Results {
     pub stop: Vec<u8>,
 }
 
-/// Replays the recording `input` on the model in `model_dir` and writes the results to `output`, all or nothing.
+/// Replays the recording `input` on the model in `model_dir`, on the processor in f32, and writes the results to `output`,
+/// all or nothing.
 ///
 /// # Errors
 /// [`ReplayError`], one line naming the file at fault; `output` is then as it was.
 pub fn replay(model_dir: &Path, input: &Path, output: &Path) -> Result<(), ReplayError> {
-    let model = |source| ReplayError::Model { dir: model_dir.to_path_buf(), source };
-    let net = Net::load(&ModelSource::Dir(model_dir.to_path_buf()), Precision::F32).map_err(model)?;
-    let recording = replay_file::read(input, net.config().vocab_size)?;
-    let results = run(&net, &recording)?;
-    replay_file::write(output, &recording, net.config().vocab_size, &results)
+    let options = LoadOptions {
+        model: Some(model_dir.to_path_buf()),
+        precision: PrecisionChoice::F32,
+        device: DeviceChoice::Cpu,
+        ..LoadOptions::default()
+    };
+    replay_on(&options, input, output)
 }
 
-fn run(net: &Net, recording: &Recording) -> Result<Results, ReplayError> {
+/// As [`replay`], with the model, the device and the precision of `options`.
+///
+/// # Errors
+/// As [`replay`]; also a device that cannot be used.
+pub fn replay_on(options: &LoadOptions, input: &Path, output: &Path) -> Result<(), ReplayError> {
+    let dir = options.model.clone().unwrap_or_default();
+    let model = |source| ReplayError::Model { dir: dir.clone(), source };
+    let net = place::open(options, &ModelSource::Dir(dir.clone()), &|_| ()).map_err(model)?;
+    let vocab_size = net.config().vocab_size;
+    let recording = replay_file::read(input, vocab_size)?;
+    let positions = net.config().positions_max;
+    let results = run(&mut *net.into_backend(positions), &recording)?;
+    replay_file::write(output, &recording, vocab_size, &results)
+}
+
+fn run(net: &mut dyn Backend, recording: &Recording) -> Result<Results, ReplayError> {
     let cancel = CancelToken::new();
     let mut results = Results::default();
-    let mut cache = KvCache::new(net.config());
-    let hidden = net.encode(&mut cache, &recording.prompt, &cancel)?; // [P, hidden]
+    let hidden = net.encode(&recording.prompt, &cancel)?; // [P, hidden]
     results.causal_logits = net.logits(&hidden)?; // [P, V]
     for block in 0..recording.blocks {
-        let committed = run_block(net, &cache, recording.block(block), &mut results)?;
+        let committed = run_block(net, recording.block(block), &mut results)?;
         if block + 1 < recording.blocks {
-            net.encode(&mut cache, &committed, &cancel)?;
+            net.encode(&committed, &cancel)?;
         }
     }
     Ok(results)
@@ -106,12 +125,7 @@ impl Block<'_> {
 }
 
 /// Denoises one block and returns the tokens to commit [C].
-fn run_block(
-    net: &Net,
-    cache: &KvCache,
-    block: Block<'_>,
-    results: &mut Results,
-) -> Result<Vec<u32>, ReplayError> {
+fn run_block(net: &dyn Backend, block: Block<'_>, results: &mut Results) -> Result<Vec<u32>, ReplayError> {
     let (cancel, vocab_size) = (CancelToken::new(), net.config().vocab_size);
     let sampler = block.sampler;
     let mut stop = StopRule::new(sampler.stability, sampler.confidence);
@@ -121,7 +135,7 @@ fn run_block(
     let steps = block.renoise.len() / canvas.len();
     for (step, renoise) in block.renoise.chunks_exact(canvas.len()).enumerate() {
         let canvases = Canvases { tokens: &canvas, batch: 1, soft: soft.as_deref(), rows: None };
-        let mut logits = net.denoise(cache, &canvases, &cancel)?; // [C, V]
+        let mut logits = net.denoise(&canvases, &cancel)?; // [C, V]
         results.logits.extend_from_slice(&logits);
         let temperature = sampler.temperature(steps - step, steps);
         logits.iter_mut().for_each(|logit| *logit /= temperature);
@@ -142,9 +156,9 @@ fn run_block(
 }
 
 /// [C, hidden]: what the scaled logits expect, and on clamped rows the token itself.
-fn self_conditioning(net: &Net, scaled: &[f32], block: Block<'_>) -> Result<Vec<f32>, EngineError> {
+fn self_conditioning(net: &dyn Backend, scaled: &[f32], block: Block<'_>) -> Result<Vec<f32>, EngineError> {
     let hidden = net.config().hidden_size;
-    let mut soft = net.soft_embedding(scaled, 1.0)?;
+    let mut soft = net.soft_embedding(scaled)?;
     let given = net.embed(block.clamp_ids)?;
     let rows = soft.chunks_exact_mut(hidden).zip(given.chunks_exact(hidden));
     for ((soft, given), _) in rows.zip(block.clamped).filter(|(_, clamped)| **clamped) {

@@ -1,11 +1,11 @@
 //! The network with what it has read: one KV cache, re-encoded only past the longest common prefix with a new prompt.
 
+use crate::backend::Backend;
 use crate::config::Config;
-use crate::denoise::{Denoiser, Step};
-use crate::kv::KvCache;
-use crate::net::{Canvases, Net};
+use crate::denoise::{Condensing, Denoiser, Rules, Step};
+use crate::net::Canvases;
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::{Precision, log_softmax_at};
+use lacuna_kernels::log_softmax_at;
 
 /// Rows of logits made at once when scoring.
 const HEAD_ROWS: usize = 128;
@@ -13,37 +13,28 @@ const HEAD_ROWS: usize = 128;
 /// A network and its cache. Every pass runs on the session's own threads.
 #[derive(Debug)]
 pub(crate) struct Session {
-    net: Net,
-    cache: KvCache,
+    backend: Box<dyn Backend>,
     /// The tokens that the cache holds.
     ids: Vec<u32>,
     pool: rayon::ThreadPool,
 }
 
 impl Session {
-    /// A session whose cache holds at most `positions_max` positions.
-    pub(crate) fn new(net: Net, positions_max: usize, pool: rayon::ThreadPool) -> Self {
-        let cache = KvCache::bounded(net.config(), positions_max.min(net.config().positions_max));
-        Self { net, cache, ids: Vec::new(), pool }
+    /// A session whose cache holds nothing yet.
+    pub(crate) fn new(backend: Box<dyn Backend>, pool: rayon::ThreadPool) -> Self {
+        Self { backend, ids: Vec::new(), pool }
     }
 
     pub(crate) fn config(&self) -> &Config {
-        self.net.config()
+        self.backend.config()
     }
 
-    pub(crate) fn net(&self) -> &Net {
-        &self.net
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
     }
 
     pub(crate) fn threads(&self) -> usize {
         self.pool.current_num_threads()
-    }
-
-    pub(crate) fn precision(&self) -> &'static str {
-        match self.net.precision() {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
     }
 
     /// Positions held.
@@ -62,7 +53,7 @@ impl Session {
     /// Reads `ids` after what the cache holds. When cancelled, the cache holds what it held.
     pub(crate) fn append(&mut self, ids: &[u32], cancel: &CancelToken) -> Result<(), EngineError> {
         if !ids.is_empty() {
-            self.pool.install(|| self.net.read(&mut self.cache, ids, cancel))?;
+            self.pool.install(|| self.backend.read(ids, cancel))?;
             self.ids.extend_from_slice(ids);
         }
         Ok(())
@@ -71,8 +62,8 @@ impl Session {
     /// Reads one token and returns the logits `[vocabulary]` of the next one.
     pub(crate) fn next_logits(&mut self, id: u32, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
         let logits = self.pool.install(|| {
-            let hidden = self.net.encode(&mut self.cache, &[id], cancel)?;
-            self.net.logits(&hidden)
+            let hidden = self.backend.encode(&[id], cancel)?;
+            self.backend.logits(&hidden)
         })?;
         self.ids.push(id);
         Ok(logits)
@@ -83,7 +74,7 @@ impl Session {
     /// # Errors
     /// [`EngineError::InvalidRequest`] naming what fits.
     pub(crate) fn check_room(&self, count: usize) -> Result<(), EngineError> {
-        let (room, held) = (self.cache.positions_max(), self.len());
+        let (room, held) = (self.backend.positions_max(), self.len());
         if count <= room.saturating_sub(held) {
             return Ok(());
         }
@@ -95,7 +86,7 @@ impl Session {
 
     /// Forgets everything from position `len` on.
     pub(crate) fn rollback(&mut self, len: usize) {
-        self.cache.truncate(len);
+        self.backend.truncate(len);
         self.ids.truncate(len);
     }
 
@@ -107,9 +98,9 @@ impl Session {
         skip: usize,
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let held = self.cache.hide(len);
+        let held = self.backend.hide(len);
         let log_probs = self.log_probs(sequences, skip, cancel);
-        self.cache.unhide(held);
+        self.backend.unhide(held);
         log_probs
     }
 
@@ -128,7 +119,7 @@ impl Session {
         let width = longest - 1; // the last token predicts nothing
         let ids = padded(sequences, width);
         self.pool.install(|| {
-            let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
+            let hidden = self.backend.branch(&ids, sequences.len(), cancel)?;
             let size = self.config().hidden_size;
             let predicts = |(b, s): (usize, &Vec<u32>)| (skip..s.len()).map(move |i| b * width + i - 1);
             let rows: Vec<usize> = sequences.iter().enumerate().flat_map(predicts).collect();
@@ -139,7 +130,7 @@ impl Session {
                 cancel.check()?;
                 let states: Vec<f32> =
                     rows.iter().flat_map(|&row| &hidden[row * size..(row + 1) * size]).copied().collect();
-                let logits = self.net.logits(&states)?;
+                let logits = self.backend.logits(&states)?;
                 let each = logits.chunks_exact(self.config().vocab_size).zip(ids);
                 found.extend(each.map(|(row, &id)| log_softmax_at(row, id as usize)));
             }
@@ -156,15 +147,15 @@ impl Denoiser for Session {
     fn denoise(&self, step: &Step<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
         let canvases =
             Canvases { tokens: step.tokens, batch: step.batch, soft: step.soft, rows: Some(step.rows) };
-        self.pool.install(|| self.net.denoise(&self.cache, &canvases, cancel))
+        self.pool.install(|| self.backend.denoise(&canvases, cancel))
     }
 
     fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError> {
-        self.pool.install(|| self.net.soft_embedding(scaled, 1.0))
+        self.pool.install(|| self.backend.soft_embedding(scaled))
     }
 
     fn embed(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
-        self.net.embed(ids)
+        self.backend.embed(ids)
     }
 
     fn causal(
@@ -177,18 +168,28 @@ impl Denoiser for Session {
         let ids = padded(sequences, width);
         let (size, vocabulary) = (self.config().hidden_size, self.config().vocab_size);
         self.pool.install(|| {
-            let hidden = self.net.branch(&self.cache, &ids, sequences.len(), cancel)?;
+            let hidden = self.backend.branch(&ids, sequences.len(), cancel)?;
             let rows = |(b, s): (usize, &Vec<u32>)| (skip - 1..s.len()).map(move |i| b * width + i);
             let rows = sequences.iter().enumerate().flat_map(rows);
             let states: Vec<f32> =
                 rows.flat_map(|row| &hidden[row * size..(row + 1) * size]).copied().collect();
-            let mut logits = self.net.logits(&states)?;
+            let mut logits = self.backend.logits(&states)?;
             let totals = lacuna_kernels::row_stats_all(&logits, vocabulary, 1.0);
             for (row, total) in logits.chunks_exact_mut(vocabulary).zip(totals) {
                 row.iter_mut().for_each(|logit| *logit -= total.log_sum_exp);
             }
             Ok(logits)
         })
+    }
+
+    fn condense(
+        &self,
+        batch: &mut [Condensing],
+        rules: &Rules,
+        cancel: &CancelToken,
+        after_step: &mut dyn FnMut(&[Condensing]),
+    ) -> Option<Result<usize, EngineError>> {
+        self.backend.condense(batch, rules, cancel, after_step)
     }
 
     fn hidden(&self) -> usize {

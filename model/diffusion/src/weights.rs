@@ -126,6 +126,19 @@ impl Weights {
     /// # Errors
     /// [`LoadError::MissingTensor`], [`LoadError::Shape`], [`LoadError::Dtype`], [`LoadError::NotFinite`].
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
+        let stored = self.stored(name, shape)?;
+        let values = stored.f32(0..shape.iter().product());
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(LoadError::NotFinite { name: name.to_owned(), index, value: values[index] }),
+        }
+    }
+
+    /// A tensor of exactly `shape` as the file holds it.
+    ///
+    /// # Errors
+    /// As [`Weights::f32`], but for [`LoadError::NotFinite`].
+    pub(crate) fn stored(&self, name: &str, shape: &[usize]) -> Result<Stored<'_>, LoadError> {
         let (shard, entry) = self
             .entries
             .get(name)
@@ -138,15 +151,34 @@ impl Weights {
             });
         }
         let bytes = self.shards[*shard].get().get(entry.range.clone()).unwrap_or_default();
-        let values = match entry.dtype.as_str() {
-            "F32" => convert(bytes, f32::from_le_bytes),
-            "F16" => convert(bytes, |two| f16::from_le_bytes(two).to_f32()),
-            "BF16" => convert(bytes, |two| bf16::from_le_bytes(two).to_f32()),
-            other => return Err(LoadError::Dtype { name: name.to_owned(), found: other.to_owned() }),
-        };
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
-            Some(index) => Err(LoadError::NotFinite { name: name.to_owned(), index, value: values[index] }),
+        match entry.dtype.as_str() {
+            "F32" => Ok(Stored::F32(bytes)),
+            "F16" => Ok(Stored::F16(bytes)),
+            "BF16" => Ok(Stored::Bf16(bytes)),
+            other => Err(LoadError::Dtype { name: name.to_owned(), found: other.to_owned() }),
+        }
+    }
+}
+
+/// A tensor's bytes, little-endian, by dtype.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stored<'a> {
+    F32(&'a [u8]),
+    F16(&'a [u8]),
+    Bf16(&'a [u8]),
+}
+
+impl Stored<'_> {
+    /// The values at `range`, widened.
+    pub(crate) fn f32(self, range: std::ops::Range<usize>) -> Vec<f32> {
+        match self {
+            Self::F32(bytes) => convert(&bytes[4 * range.start..4 * range.end], f32::from_le_bytes),
+            Self::F16(bytes) => {
+                convert(&bytes[2 * range.start..2 * range.end], |two| f16::from_le_bytes(two).to_f32())
+            }
+            Self::Bf16(bytes) => {
+                convert(&bytes[2 * range.start..2 * range.end], |two| bf16::from_le_bytes(two).to_f32())
+            }
         }
     }
 }

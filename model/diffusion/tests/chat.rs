@@ -21,7 +21,7 @@ fn checkpoint(change: impl FnOnce(&Path)) -> Result<DiffusionEngine, EngineError
     }
     change(dir.path());
     let model = Some(dir.path().to_path_buf());
-    load(&LoadOptions { model, threads: Some(2), precision: PrecisionChoice::F32 })
+    load(&LoadOptions { model, threads: Some(2), precision: PrecisionChoice::F32, ..LoadOptions::default() })
 }
 
 fn prompt_tokens(engine: &mut DiffusionEngine, instruction: Option<&str>) -> usize {

@@ -194,9 +194,27 @@ pub struct ModelArgs {
     /// Worker threads, instead of one a core
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Precision of the matrix work
+    /// Precision of the matrix work; q8 and q4 (weights in 8 and 4 bits) on a GPU only
     #[arg(long, value_enum, default_value_t)]
     pub precision: PrecisionArg,
+    /// Where the model runs; auto is the first NVIDIA GPU where build and machine have one, else the CPU
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceArg,
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    // The GPU if it can be used, else the CPU.
+    #[default]
+    Auto,
+    // The CPU.
+    Cpu,
+    // The first NVIDIA GPU, or an error.
+    Cuda,
+    // The GPU's kernels without a GPU: for tests.
+    #[cfg(feature = "emulated")]
+    Emulated,
 }
 
 /// `--precision`.
@@ -209,6 +227,10 @@ pub enum PrecisionArg {
     F32,
     // bfloat16.
     Bf16,
+    // Weights in 8 bits.
+    Q8,
+    // Weights in 4 bits.
+    Q4,
 }
 
 /// `lacuna doctor`.
@@ -259,6 +281,12 @@ pub struct BenchStep {
     /// Steps timed
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub repeats: usize,
+    /// On a GPU: 26b or mini with made-up weights, or a model directory
+    #[arg(long, value_name = "26b|mini|DIR", conflicts_with = "model")]
+    pub shape: Option<PathBuf>,
+    /// How weights are stored: f32, bf16, q8 or q4 (the same as --precision)
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "precision")]
+    pub weights: Option<PrecisionArg>,
     /// Print the result as one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -302,6 +330,12 @@ pub struct Replay {
     /// Where to write the recomputed tensors
     #[arg(long, value_name = "OUT.safetensors")]
     pub out: PathBuf,
+    /// Where the model runs
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+    /// Precision of the matrix work; parity is measured in f32
+    #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+    pub precision: PrecisionArg,
 }
 
 /// A count from the command line that must not be zero.

@@ -9,6 +9,7 @@ mod engine;
 mod failure;
 mod hole;
 mod interrupt;
+mod loading;
 mod location;
 mod output;
 mod report;

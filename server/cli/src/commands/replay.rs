@@ -14,5 +14,5 @@ pub fn run(args: &Replay, _context: &mut Context) -> Result<(), Failure> {
     if same_file(&args.replay, &args.out) {
         return Err(Failure::input(format!("--out {} would overwrite the recording", args.out.display())));
     }
-    engine::replay(&args.model, &args.replay, &args.out)
+    engine::replay(args)
 }

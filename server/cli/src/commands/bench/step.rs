@@ -1,6 +1,6 @@
 //! `lacuna bench step`: how long one denoising step takes, the number engines are compared by.
 
-use crate::args::{BenchStep, at_least_one};
+use crate::args::{BenchStep, ModelArgs, at_least_one};
 use crate::commands::Context;
 use crate::commands::eval::metrics::percentile;
 use crate::engine::{self, Step};
@@ -33,7 +33,11 @@ pub fn run(args: &BenchStep, context: &mut Context) -> Result<(), Failure> {
     for (flag, value) in [("--canvas", canvas), ("--batch", batch), ("--repeats", repeats)] {
         at_least_one(flag, Some(value))?;
     }
-    let mut engine = engine::load(&args.model)?;
+    if engine::on_device(args)? {
+        return super::device::run(args, context);
+    }
+    let model = ModelArgs { precision: args.weights.unwrap_or(args.model.precision), ..args.model.clone() };
+    let mut engine = engine::load(&ModelArgs { model: engine::checkpoint(args), ..model })?;
     let _working = context.interrupt.working();
     let step = Step { canvas, prefix, batch, repeats };
     let ms = engine::step_times(&mut engine, step, context.interrupt.token())?;

@@ -23,6 +23,8 @@ struct Diagnosis {
     /// From the command line to a loaded model.
     load_ms: f64,
     machine: Machine,
+    /// The GPU, or why there is none.
+    gpu: Gpu,
     /// After the self-test.
     memory: Memory,
     /// Language ids with a grammar.
@@ -30,6 +32,37 @@ struct Diagnosis {
     /// Editors found on PATH.
     editors: Vec<&'static str>,
     self_test: SelfTest,
+}
+
+/// The GPU that could be used, whether or not the model runs on it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Gpu {
+    Usable {
+        name: String,
+        driver: String,
+        compute_capability: String,
+        memory_bytes: usize,
+        free_bytes: usize,
+    },
+    Unusable {
+        reason: String,
+    },
+}
+
+impl Gpu {
+    fn look() -> Self {
+        match engine::gpu() {
+            Ok(gpu) => Self::Usable {
+                name: gpu.name,
+                driver: gpu.driver,
+                compute_capability: gpu.compute_capability,
+                memory_bytes: gpu.memory_total,
+                free_bytes: gpu.memory_free,
+            },
+            Err(reason) => Self::Unusable { reason },
+        }
+    }
 }
 
 /// Runs the command.
@@ -49,6 +82,7 @@ pub fn run(args: &Doctor, context: &mut Context) -> Result<(), Failure> {
         model: engine.info(),
         load_ms,
         machine: Machine::this(),
+        gpu: Gpu::look(),
         memory: Memory::now(),
         grammars: grammars.map(|language| language.id()).collect(),
         editors: machine::editors(),
@@ -66,6 +100,7 @@ fn print(diagnosis: &Diagnosis, output: &mut Output) -> Result<(), Failure> {
         ("can", describe_abilities(model)),
         ("device", format!("{} · {} threads of {} cores", model.device, model.threads, machine.cores)),
         ("processor", describe_processor(machine)),
+        ("gpu", describe_gpu(&diagnosis.gpu)),
         ("memory", describe_memory(&diagnosis.memory)),
         ("grammars", diagnosis.grammars.join(" ")),
         ("editors", or_none(&diagnosis.editors.join(" "))),
@@ -124,6 +159,17 @@ fn describe_abilities(model: &ModelInfo) -> String {
 fn describe_processor(machine: &Machine) -> String {
     let name = machine.processor.as_deref().unwrap_or("unknown");
     format!("{name} · {} · {}", machine.architecture, or_none(&machine.instructions.join(" ")))
+}
+
+fn describe_gpu(gpu: &Gpu) -> String {
+    match gpu {
+        Gpu::Usable { name, driver, compute_capability, memory_bytes, free_bytes } => format!(
+            "{name} · compute capability {compute_capability} · driver for CUDA {driver} · {:.1} of {:.1} GB free",
+            *free_bytes as f64 / 1e9,
+            *memory_bytes as f64 / 1e9
+        ),
+        Gpu::Unusable { reason } => format!("none: {reason}"),
+    }
 }
 
 fn describe_memory(memory: &Memory) -> String {

@@ -1,0 +1,194 @@
+//! `lacuna bench step` on a device: a step's time, its parts, and the ceilings it is held against, all in one run.
+
+use super::fast::Loop;
+use super::fault::{device_fault, run_fault};
+use super::store::Origin;
+use super::{DeviceNet, Wanted, formats};
+use crate::canvas::Frameset;
+use crate::config::{Config, GenerationConfig, Noise};
+use crate::denoise::{Condensing, Rules};
+use crate::error::LoadError;
+use crate::load::Report;
+use crate::noise::{Coordinates, Generator, NoiseSource};
+use crate::place;
+use crate::plan::WeightFormat;
+use crate::step_bench::{BenchModel, DeviceBench, DeviceTimes};
+use crate::traffic::StepWork;
+use crate::weights::{ModelSource, Weights};
+use lacuna_engine::{CancelToken, EngineError};
+use lacuna_kernels::device::ops::{Dtype, Rows, Weight, WeightDtype, matmul, matmul_scratch_bytes};
+use lacuna_kernels::device::{Device, DeviceError};
+use std::sync::Arc;
+use std::time::Instant;
+
+const WARM_UP: usize = 3;
+
+pub(crate) fn run(
+    bench: &DeviceBench,
+    report: &Report<'_>,
+    cancel: &CancelToken,
+) -> Result<DeviceTimes, EngineError> {
+    let name = match &bench.model {
+        BenchModel::Shape(shape) => format!("{shape:?}").to_lowercase(),
+        BenchModel::Dir(dir) => dir.display().to_string(),
+    };
+    let fault = |error: LoadError| error.into_engine(&name);
+    let started = Instant::now();
+    let device = place::device(bench.device).map_err(fault)?;
+    let net = open(&device, bench, report).map_err(fault)?;
+    device.synchronize().map_err(|error| run_fault(&error))?;
+    let load_ms = ms(started);
+    measure(net, &device, bench, load_ms, cancel)
+}
+
+fn open(device: &Device, bench: &DeviceBench, report: &Report<'_>) -> Result<DeviceNet, LoadError> {
+    let positions = bench.prefix + bench.canvas;
+    let wanted = |config: Config| Wanted {
+        config,
+        generation: GenerationConfig::default(),
+        formats: formats(bench.precision),
+        canvases: (bench.batch, bench.canvas),
+        context: (positions, positions),
+    };
+    match &bench.model {
+        BenchModel::Shape(shape) => DeviceNet::place(device, wanted(shape.config()?), Origin::MadeUp, report),
+        BenchModel::Dir(dir) => {
+            let source = ModelSource::Dir(dir.clone());
+            let config = Config::parse(&source.config()?)?;
+            let weights = Weights::open(&source)?;
+            DeviceNet::place(device, wanted(config), Origin::Files(&weights), report)
+        }
+    }
+}
+
+fn measure(
+    mut net: DeviceNet,
+    device: &Device,
+    bench: &DeviceBench,
+    load_ms: f64,
+    cancel: &CancelToken,
+) -> Result<DeviceTimes, EngineError> {
+    let fault = |error: DeviceError| run_fault(&error);
+    let vocabulary = net.config.vocab_size as u32;
+    let draw = |stream, position| {
+        Generator::new(0).below(Coordinates { stream, step: 0, position }, 0, vocabulary)
+    };
+    let prompt: Vec<u32> = (0..bench.prefix as u64).map(|i| draw(u64::MAX, i)).collect();
+    let started = Instant::now();
+    net.encode_chunks(&prompt, cancel, None)?;
+    device.synchronize().map_err(fault)?;
+    let prefill_ms = ms(started);
+    let steps = WARM_UP + bench.repeats + 1;
+    let rules = rules(steps);
+    let around =
+        Frameset { head: Vec::new(), suffix: Vec::new(), fill: 0, length: bench.canvas, first_allowed: None };
+    let canvas = |i: u64| {
+        let hole: Vec<u32> = (0..bench.canvas as u64).map(|p| draw(i, p)).collect();
+        Condensing::new(around.canvas(&hole, i, false), &rules)
+    };
+    let batch: Vec<Condensing> = (0..bench.batch as u64).map(canvas).collect();
+    let mut condensing = Loop::new(&net, &batch, &rules).map_err(fault)?;
+    let mut times = Vec::with_capacity(bench.repeats);
+    for step in 0..WARM_UP + bench.repeats {
+        cancel.check()?;
+        let started = Instant::now();
+        condensing.step(cancel)?;
+        if step >= WARM_UP {
+            times.push(ms(started));
+        }
+    }
+    let parts = condensing.parts(cancel)?;
+    drop(condensing);
+    let work = StepWork { canvas: bench.canvas, batch: bench.batch, prefix: bench.prefix };
+    let plan = net.plan();
+    Ok(DeviceTimes {
+        device: device.info().name.clone(),
+        driver: device.info().driver_version,
+        plan,
+        load_ms,
+        prefill_ms,
+        ms: times,
+        parts,
+        bytes: work.bytes(&net.config, plan.format),
+        flops: work.flops(&net.config),
+        copy_gb_s: copy_ceiling(device).map_err(fault)?,
+        matmul_tflop_s: matmul_ceiling(device, plan.format).map_err(fault)?,
+    })
+}
+
+/// Nothing comes to rest, so every timed step does the full work.
+fn rules(steps: usize) -> Rules {
+    let generation = GenerationConfig::default();
+    Rules {
+        steps_max: steps,
+        t_min: generation.t_min,
+        t_max: generation.t_max,
+        entropy_bound: generation.entropy_bound as f32,
+        stability: generation.stability_threshold,
+        confidence: -1.0,
+        noise: Noise::Uniform,
+        order: crate::config::Order::default(),
+        source: NoiseSource::Drawn(Generator::new(0)),
+        guidance: 0.0,
+        banned: Arc::from([]),
+    }
+}
+
+/// GB/s read and written by the best of some copies of a buffer that no cache holds.
+fn copy_ceiling(device: &Device) -> Result<f64, DeviceError> {
+    let emulated = device.info().emulated;
+    let most = if emulated { 1 << 20 } else { 1 << 30 };
+    let bytes = (device.memory_free()? / 4).min(most);
+    let (from, to) = (device.alloc(bytes)?, device.alloc(bytes)?);
+    device.zero(&from, 0, bytes)?;
+    let repeats = if emulated { 1 } else { 8 };
+    let seconds = best(device, repeats, || device.copy(from.all(), to.all()))?;
+    Ok(2.0 * bytes as f64 / seconds / 1e9)
+}
+
+/// TFLOP/s of our own product at a size that keeps every core busy.
+fn matmul_ceiling(device: &Device, format: WeightFormat) -> Result<f64, DeviceError> {
+    let emulated = device.info().emulated;
+    let size = if emulated { 64 } else { 8192 };
+    let (act, stored) = match format {
+        WeightFormat::F32 => (Dtype::F32, WeightDtype::F32),
+        _ => (Dtype::Bf16, WeightDtype::Bf16),
+    };
+    let bytes = size * size * act.size();
+    let (a, w, out) = (device.alloc(bytes)?, device.alloc(bytes)?, device.alloc(size * size * 4)?);
+    device.zero(&a, 0, bytes)?;
+    device.zero(&w, 0, bytes)?;
+    let weight = Weight::new(&w, stored, size, size)?;
+    let scratch = match matmul_scratch_bytes(device, size, weight) {
+        0 => None,
+        bytes => Some(device.alloc(bytes)?),
+    };
+    let rows = (Rows::new(&a, act, size, size)?, Rows::new(&out, Dtype::F32, size, size)?);
+    let repeats = if emulated { 1 } else { 8 };
+    let seconds = best(device, repeats, || {
+        matmul(device, rows.0, weight, rows.1, scratch.as_ref().map(|scratch| scratch.all()))
+    })?;
+    Ok(2.0 * (size as f64).powi(3) / seconds / 1e12)
+}
+
+/// Seconds of the fastest of `repeats` runs, after one that does not count.
+fn best(
+    device: &Device,
+    repeats: usize,
+    mut run: impl FnMut() -> Result<(), DeviceError>,
+) -> Result<f64, DeviceError> {
+    run()?;
+    let mut best = f64::INFINITY;
+    for _ in 0..repeats {
+        device.synchronize()?;
+        let started = Instant::now();
+        run()?;
+        device.synchronize()?;
+        best = best.min(started.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+fn ms(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1e3
+}
