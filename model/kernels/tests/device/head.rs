@@ -161,7 +161,7 @@ fn the_exact_path_matches_the_twin() {
             let table = Weight::new(&bytes, weight, vocabulary, hidden).unwrap();
             let view = Rows::new(&x, Dtype::F32, rows, vocabulary).unwrap();
             let target = Rows::new(&out, Dtype::F32, rows + 2, hidden).unwrap();
-            ops::soft_embedding_exact(&device, view, table, 3.0, (target, Some(to.all()))).unwrap();
+            ops::soft_embedding_exact(&device, (view, 1.0), table, 3.0, (target, Some(to.all()))).unwrap();
             let mut probabilities = logits.clone();
             lacuna_kernels::softmax_rows(&mut probabilities, vocabulary, 1.0);
             assert_close(&read(&x, rows * vocabulary, Dtype::F32), &probabilities, 1e-5, "softmax");

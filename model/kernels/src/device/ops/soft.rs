@@ -36,14 +36,14 @@ pub fn soft_embedding(
     device.launch("soft_embedding_sparse", grid, [128, 1, 1], 0, &args)
 }
 
-/// The exact path: replaces `logits` (f32 `[rows, vocabulary]`, already scaled) by their softmax, and writes
+/// The exact path: replaces `logits` (f32 `[rows, vocabulary]`) by their softmax at a temperature, and writes
 /// `scale · probabilities · table` to `out`.
 ///
 /// # Errors
 /// As [`soft_embedding`].
 pub fn soft_embedding_exact(
     device: &Device,
-    logits: Rows<'_>,
+    (logits, temperature): (Rows<'_>, f32),
     table: Weight<'_>,
     scale: f32,
     (out, to): (Rows<'_>, Option<Slice<'_>>),
@@ -51,7 +51,7 @@ pub fn soft_embedding_exact(
     const OP: &str = "soft_embedding_exact";
     ensure(OP, logits.cols == table.rows, || format!("rows of {} over {} tokens", logits.cols, table.rows))?;
     check(OP, (logits.rows, usize::MAX), table, out, to)?;
-    softmax_rows(device, logits, 1.0)?;
+    softmax_rows(device, logits, temperature)?;
     let args = [
         Arg::Slice(logits.data),
         Arg::U32(logits.stride as u32),
