@@ -18,6 +18,13 @@ pub enum Order {
     Shuffled,
 }
 
+impl Order {
+    /// As Ada's, and in reverse as Hopper's, so that kernels which choose by it are all seen.
+    fn shared_bytes_max(self) -> usize {
+        if self == Self::Reverse { 227 << 10 } else { 99 << 10 }
+    }
+}
+
 /// Bytes around every allocation that nobody may write.
 const RED_ZONE: usize = 4096;
 const GUARD: u8 = 0xfb;
@@ -54,9 +61,12 @@ pub(super) struct Card {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     used: usize,
+    /// All the memory there is.
+    memory: usize,
+    /// Launches that still succeed.
+    launches_left: Option<usize>,
     recording: Option<Vec<Step>>,
 }
 
@@ -78,15 +88,36 @@ impl Card {
             driver_version: 0,
             compute_capability: (0, 0),
             multiprocessors: 4,
-            shared_bytes_max: 99 << 10,
+            shared_bytes_max: order.shared_bytes_max(),
             memory_total: MEMORY,
             emulated: true,
         };
-        (Self { order, state: Mutex::default() }, info)
+        let state = State { used: 0, memory: MEMORY, launches_left: None, recording: None };
+        (Self { order, state: Mutex::new(state) }, info)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limit_memory(&self, bytes: usize) {
+        self.state().memory = bytes;
+    }
+
+    pub(super) fn fail_launches_after(&self, launches: Option<usize>) {
+        self.state().launches_left = launches;
+    }
+
+    /// Counts a launch, and says whether it may succeed.
+    fn may_launch(&self) -> bool {
+        match &mut self.state().launches_left {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
     }
 
     /// Keeps `step` for a graph, if one is being recorded.
@@ -99,13 +130,14 @@ impl Card {
     }
 
     pub(super) fn memory_free(&self) -> Result<usize, DeviceError> {
-        Ok(MEMORY - self.state().used)
+        let state = self.state();
+        Ok(state.memory.saturating_sub(state.used))
     }
 
     pub(super) fn alloc(&self, bytes: usize) -> Result<u64, DeviceError> {
         self.refuse_while_recording("allocating")?;
         let mut state = self.state();
-        let free = MEMORY - state.used;
+        let free = state.memory.saturating_sub(state.used);
         let Some(layout) = layout(bytes).filter(|_| bytes <= free) else {
             return Err(DeviceError::OutOfMemory { wanted: bytes, free });
         };
@@ -172,6 +204,11 @@ impl Card {
 
     pub(super) fn launch(&self, launch: Launch) -> Result<(), DeviceError> {
         let entry = check(&launch)?;
+        let allowed = self.order.shared_bytes_max();
+        if launch.shared > allowed {
+            let reason = format!("{} bytes of shared memory, a block may have {allowed}", launch.shared);
+            return Err(DeviceError::Launch { kernel: launch.kernel.to_owned(), reason });
+        }
         let mut launch = Some(launch);
         if self.record(|| Step::Launch(launch.take().unwrap_or_else(|| unreachable!("taken once")))) {
             return Ok(());
@@ -180,6 +217,10 @@ impl Card {
     }
 
     fn run(&self, entry: &Entry, launch: &Launch) -> Result<(), DeviceError> {
+        if !self.may_launch() {
+            let reason = "a fault that a test asked for".to_owned();
+            return Err(DeviceError::Launch { kernel: launch.kernel.to_owned(), reason });
+        }
         let [x, y, z] = launch.grid;
         let count = x * y * z;
         let one = |n: u32| {

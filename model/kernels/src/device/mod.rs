@@ -121,6 +121,7 @@ pub(crate) struct Launch {
     pub shared: usize,
     pub args: Vec<u64>,
     /// A letter for each argument's type, for the emulator to check.
+    #[cfg_attr(not(feature = "emulated"), expect(dead_code, reason = "a driver cannot check them"))]
     pub types: Vec<u8>,
     /// Kept alive by a recorded launch, and checked by the emulator after it.
     pub buffers: Vec<Buffer>,
@@ -151,6 +152,26 @@ impl Device {
     pub fn emulated_in(order: Order) -> Self {
         let (card, info) = emulated::Card::new(order);
         Self::new(Backend::Emulated(card), info)
+    }
+
+    /// Lets the emulated card have `bytes` of memory, less than what is in use already or not; for tests of what happens
+    /// when it runs out. Nothing on a real card.
+    #[cfg(feature = "emulated")]
+    pub fn limit_memory(&self, bytes: usize) {
+        #[cfg_attr(not(feature = "cuda"), expect(irrefutable_let_patterns, reason = "the only backend"))]
+        if let Backend::Emulated(card) = self.backend() {
+            card.limit_memory(bytes);
+        }
+    }
+
+    /// Lets the emulated card's launches fail after so many more, until this is called with `None`; for tests of what
+    /// happens then. Nothing on a real card.
+    #[cfg(feature = "emulated")]
+    pub fn fail_launches_after(&self, launches: Option<usize>) {
+        #[cfg_attr(not(feature = "cuda"), expect(irrefutable_let_patterns, reason = "the only backend"))]
+        if let Backend::Emulated(card) = self.backend() {
+            card.fail_launches_after(launches);
+        }
     }
 
     fn new(backend: Backend, info: DeviceInfo) -> Self {

@@ -1,6 +1,7 @@
 //! Time spent on the device between marks, by label.
 
 use std::sync::{Mutex, PoisonError};
+#[cfg(feature = "emulated")]
 use std::time::Instant;
 
 use super::backend::Backend;
@@ -21,6 +22,7 @@ pub struct Timing {
 enum Moment {
     #[cfg(feature = "cuda")]
     Event(super::cuda::Event),
+    #[cfg(feature = "emulated")]
     Wall(Instant),
 }
 
@@ -88,8 +90,9 @@ fn milliseconds(from: &Moment, to: &Moment) -> Result<f64, DeviceError> {
     match (from, to) {
         #[cfg(feature = "cuda")]
         (Moment::Event(from), Moment::Event(to)) => from.milliseconds_to(to),
+        #[cfg(feature = "emulated")]
         (Moment::Wall(from), Moment::Wall(to)) => Ok((*to - *from).as_secs_f64() * 1e3),
-        #[cfg(feature = "cuda")]
+        #[cfg(all(feature = "cuda", feature = "emulated"))]
         _ => Ok(0.0),
     }
 }

@@ -83,6 +83,23 @@ fn small_and_odd_heads_match_the_twin() {
 }
 
 #[test]
+fn heads_of_the_tensor_cores_match_the_twin() {
+    for span in [
+        Span::Causal { window: None },
+        Span::Causal { window: Some(40) },
+        Span::Canvas { window: None },
+        Span::Canvas { window: Some(30) },
+    ] {
+        check(((1, 70, 0), (2, 1, 64)), span, 1.0);
+        check(((2, 9, 133), (4, 2, 64)), span, 0.7);
+        check(((1, 20, 65), (4, 2, 128)), span, 1.0);
+        check(((1, 35, 47), (2, 1, 256)), span, 1.0);
+    }
+    check(((1, 3, 200), (8, 1, 512)), Span::Canvas { window: None }, 1.0);
+    check(((2, 5, 20), (4, 2, 512)), Span::Causal { window: Some(9) }, 1.0);
+}
+
+#[test]
 fn heads_are_normed_and_turned() {
     const EPS: f32 = 1e-6;
     let (rows, tokens, first) = (6, 3, 4);

@@ -51,6 +51,23 @@ fn memory_runs_out_and_comes_back() {
     }
 }
 
+/// Faults on demand, for tests of what is above.
+#[test]
+#[cfg(feature = "emulated")]
+fn an_emulated_card_fails_when_told_to() {
+    let device = lacuna_kernels::device::Device::emulated();
+    let x = device.buffer_of(&[1.0_f32; 8]).unwrap();
+    let rows = Rows::new(&x, Dtype::F32, 1, 8).unwrap();
+    device.limit_memory(100);
+    assert_eq!(device.alloc(80).unwrap_err(), DeviceError::OutOfMemory { wanted: 80, free: 68 });
+    device.fail_launches_after(Some(1));
+    ops::add_scaled(&device, rows, rows, 1.0).unwrap();
+    assert!(matches!(ops::add_scaled(&device, rows, rows, 1.0), Err(DeviceError::Launch { .. })));
+    device.fail_launches_after(None);
+    ops::add_scaled(&device, rows, rows, 1.0).unwrap();
+    assert_eq!(read(&x, 1, Dtype::F32), [4.0], "two launches of three");
+}
+
 #[test]
 fn time_is_told_by_label() {
     for device in devices() {

@@ -1,6 +1,6 @@
 //! Products with every kind of weight, at odd sizes and strides.
 
-use lacuna_kernels::device::ops::{self, Dtype, Product, Rows, Weight};
+use lacuna_kernels::device::ops::{self, Dtype, Product, Rows, Weight, WeightDtype};
 use lacuna_kernels::{PackedWeight, Precision, WeightView};
 
 use crate::support::*;
@@ -24,9 +24,7 @@ fn every_weight_and_shape_matches_the_twin() {
             for weight in WEIGHT_DTYPES {
                 let stored = quantise(&w, weight);
                 let bytes = device.buffer_of(&stored.bytes).unwrap();
-                for (dtype, product) in
-                    DTYPES.into_iter().flat_map(|d| [(d, Product::Auto), (d, Product::Plain)])
-                {
+                for (dtype, product) in paths(weight, depth) {
                     let a = upload(&device, &x, dtype);
                     let out = poisoned(&device, rows * (cols + 2), Dtype::F32);
                     let a_rows = Rows::new(&a, dtype, rows, depth + 8).unwrap().columns(8, depth).unwrap();
@@ -49,6 +47,16 @@ fn every_weight_and_shape_matches_the_twin() {
     }
 }
 
+/// Every kernel that takes these operands: tensor cores must take what they are documented to.
+fn paths(weight: WeightDtype, depth: usize) -> Vec<(Dtype, Product)> {
+    let mut paths =
+        vec![(Dtype::F32, Product::Auto), (Dtype::Bf16, Product::Auto), (Dtype::Bf16, Product::Plain)];
+    if weight == WeightDtype::Bf16 || (weight != WeightDtype::F32 && depth.is_multiple_of(64)) {
+        paths.push((Dtype::Bf16, Product::Tensor));
+    }
+    paths
+}
+
 #[test]
 fn logits_are_capped() {
     let (rows, cols, depth) = (5, 90, 64);
@@ -56,7 +64,7 @@ fn logits_are_capped() {
     for device in devices() {
         let (a, b) = (upload(&device, &x, Dtype::F32), upload(&device, &w, Dtype::F32));
         let out = poisoned(&device, rows * cols, Dtype::F32);
-        let table = Weight::new(&b, ops::WeightDtype::F32, cols, depth).unwrap();
+        let table = Weight::new(&b, WeightDtype::F32, cols, depth).unwrap();
         let states = Rows::new(&a, Dtype::F32, rows, depth).unwrap();
         ops::logits(&device, states, table, 30.0, Rows::new(&out, Dtype::F32, rows, cols).unwrap()).unwrap();
         let mut want = twin(&x, &w, (rows, cols, depth));
@@ -70,10 +78,10 @@ fn what_does_not_fit_is_refused_with_the_shapes() {
     for device in devices() {
         let buffer = device.alloc(4096).unwrap();
         let a = Rows::new(&buffer, Dtype::F32, 4, 32).unwrap();
-        let w = Weight::new(&buffer, ops::WeightDtype::F32, 8, 16).unwrap();
+        let w = Weight::new(&buffer, WeightDtype::F32, 8, 16).unwrap();
         let error = ops::matmul(&device, a, w, a, None).unwrap_err().to_string();
         assert!(error.contains("[4, 32] · [8, 16]ᵀ"), "{error}");
-        assert!(Weight::new(&buffer, ops::WeightDtype::Q4, 8, 40).is_err(), "40 is no multiple of 32");
+        assert!(Weight::new(&buffer, WeightDtype::Q4, 8, 40).is_err(), "40 is no multiple of 32");
         assert!(Rows::new(&buffer, Dtype::F32, 33, 32).is_err(), "beyond the buffer");
     }
 }

@@ -1,7 +1,7 @@
 //! Attention over a shared cached prefix and each sequence's own tokens.
 
 use super::super::{Arg, Device, DeviceError, Slice};
-use super::{Rows, ensure};
+use super::{Dtype, Rows, ensure, optional};
 use crate::Span;
 
 /// What [`attention`] reads and writes. All rows have one type.
@@ -37,45 +37,138 @@ pub struct Attention<'a> {
 
 /// Scratch memory that [`attention`] makes good use of, in bytes, for any prefix.
 #[must_use]
-pub fn attention_scratch_bytes(_device: &Device, _rows: usize, _heads: usize, _dim: usize) -> usize {
-    0
+pub fn attention_scratch_bytes(device: &Device, rows: usize, heads: usize, dim: usize) -> usize {
+    match flash(device, dim).map(|flash| flash.splits(device, rows * heads)) {
+        Some(splits) if splits > 1 => splits * rows * heads * (dim + 2) * 4,
+        _ => 0,
+    }
 }
 
-/// `out = softmax(scale · q · kᵀ) · v`, as [`crate::attention()`] on the host.
+/// `out = softmax(scale · q · kᵀ) · v`, as [`crate::attention()`] on the host: on tensor cores for bf16 heads of 64, 128,
+/// 256 and 512 whose rows begin at multiples of 16 bytes, else on ordinary cores.
 ///
 /// # Errors
 /// [`DeviceError::Shape`] and [`DeviceError::Launch`].
 pub fn attention(device: &Device, job: &Attention<'_>) -> Result<(), DeviceError> {
     check(job)?;
-    let Attention { q, k, v, prefix_k, prefix_v, batch, heads, kv_heads, dim, .. } = *job;
+    if job.q.rows == 0 {
+        return Ok(());
+    }
+    let rows = [job.q, job.k, job.v, job.prefix_k, job.prefix_v, job.out];
+    let suits = job.q.dtype == Dtype::Bf16 && rows.iter().all(Rows::aligned);
+    match flash(device, job.dim).filter(|_| suits) {
+        Some(flash) => on_tensor_cores(device, job, flash),
+        None => plain(device, job),
+    }
+}
+
+/// Sizes of a tensor-core kernel, as in `cuda/attention_mma.cu`.
+#[derive(Clone, Copy)]
+struct Flash {
+    name: &'static str,
+    dim: usize,
+    rows: usize,
+    keys: usize,
+}
+
+const FLASH: [Flash; 6] = [
+    Flash { name: "attention_64", dim: 64, rows: 64, keys: 64 },
+    Flash { name: "attention_128", dim: 128, rows: 64, keys: 32 },
+    Flash { name: "attention_256", dim: 256, rows: 64, keys: 32 },
+    Flash { name: "attention_256_small", dim: 256, rows: 32, keys: 32 },
+    Flash { name: "attention_512", dim: 512, rows: 64, keys: 16 },
+    Flash { name: "attention_512_small", dim: 512, rows: 32, keys: 16 },
+];
+
+impl Flash {
+    /// Queries, two stages of keys and values, and the scores.
+    fn shared_bytes(self) -> usize {
+        self.rows * self.dim * 2 + 4 * self.keys * self.dim * 2 + self.rows * (self.keys + 8) * 4
+    }
+
+    /// Over how many blocks the positions are split, for so many query rows of all heads.
+    fn splits(self, device: &Device, rows: usize) -> usize {
+        (device.info().multiprocessors / rows.div_ceil(self.rows).max(1)).clamp(1, 8)
+    }
+}
+
+/// The kernel for this head size that fits the card.
+fn flash(device: &Device, dim: usize) -> Option<Flash> {
+    let fits = |flash: &&Flash| flash.dim == dim && flash.shared_bytes() <= device.info().shared_bytes_max;
+    FLASH.iter().find(fits).copied()
+}
+
+/// Whether it is the whole canvas that a query sees, and the window (0 is none).
+fn span(job: &Attention<'_>) -> [Arg<'static>; 2] {
     let (canvas, window) = match job.span {
         Span::Causal { window } => (0, window),
         Span::Canvas { window } => (1, window),
     };
-    let args = [
-        Arg::Slice(q.data),
-        Arg::U32(q.stride as u32),
-        Arg::Slice(k.data),
-        Arg::U32(k.stride as u32),
-        Arg::Slice(v.data),
-        Arg::U32(v.stride as u32),
-        Arg::Slice(prefix_k.data),
-        Arg::U32(prefix_k.stride as u32),
-        Arg::Slice(prefix_v.data),
-        Arg::U32(prefix_v.stride as u32),
+    [Arg::U32(canvas), Arg::U32(window.map_or(0, |w| w.clamp(1, u32::MAX as usize) as u32))]
+}
+
+/// Views and strides of queries, keys, values and the cached ones.
+fn operands<'a>(job: &Attention<'a>) -> Vec<Arg<'a>> {
+    let rows = [job.q, job.k, job.v, job.prefix_k, job.prefix_v];
+    rows.iter().flat_map(|rows| [Arg::Slice(rows.data), Arg::U32(rows.stride as u32)]).collect()
+}
+
+fn plain(device: &Device, job: &Attention<'_>) -> Result<(), DeviceError> {
+    let Attention { q, batch, heads, kv_heads, dim, .. } = *job;
+    let mut args = operands(job);
+    args.extend([
         Arg::U32(q.dtype.code()),
-        Arg::U32(prefix_k.rows as u32),
+        Arg::U32(job.prefix_k.rows as u32),
         Arg::U32((q.rows / batch) as u32),
         Arg::U32((heads / kv_heads) as u32),
         Arg::U32(dim as u32),
         Arg::F32(job.scale),
-        Arg::U32(canvas),
-        Arg::U32(window.map_or(0, |w| w.max(1)) as u32),
-        Arg::Slice(job.out.data),
-        Arg::U32(job.out.stride as u32),
-    ];
+    ]);
+    args.extend(span(job));
+    args.extend([Arg::Slice(job.out.data), Arg::U32(job.out.stride as u32)]);
     let shared = (dim + 128 + 16) * 4;
     device.launch("attention_plain", [heads as u32, q.rows as u32, 1], [128, 1, 1], shared, &args)
+}
+
+fn on_tensor_cores(device: &Device, job: &Attention<'_>, flash: Flash) -> Result<(), DeviceError> {
+    let Attention { q, batch, heads, kv_heads, dim, out, .. } = *job;
+    let tokens = q.rows / batch;
+    let rows = tokens * (heads / kv_heads);
+    let positions = job.prefix_k.rows + tokens;
+    let splits = flash.splits(device, q.rows * heads).min(positions.div_ceil(2 * flash.keys)).max(1);
+    let parts = job.scratch.filter(|s| splits > 1 && s.len() >= splits * q.rows * heads * (dim + 2) * 4);
+    let splits = if parts.is_some() { splits } else { 1 };
+    let mut args = operands(job);
+    args.extend([
+        Arg::U32(job.prefix_k.rows as u32),
+        Arg::U32(tokens as u32),
+        Arg::U32(kv_heads as u32),
+        Arg::U32((heads / kv_heads) as u32),
+        Arg::F32(job.scale),
+    ]);
+    args.extend(span(job));
+    args.extend([
+        Arg::Slice(out.data),
+        Arg::U32(out.stride as u32),
+        optional(parts),
+        Arg::U32(splits as u32),
+    ]);
+    let pairs = (batch * kv_heads) as u32;
+    let grid = [rows.div_ceil(flash.rows) as u32, pairs, splits as u32];
+    device.launch(flash.name, grid, [256, 1, 1], flash.shared_bytes(), &args)?;
+    let Some(parts) = parts else { return Ok(()) };
+    let args = [
+        Arg::Slice(parts),
+        Arg::U32(splits as u32),
+        Arg::U32(dim as u32),
+        Arg::U32(rows as u32),
+        Arg::U32(tokens as u32),
+        Arg::U32(kv_heads as u32),
+        Arg::U32((heads / kv_heads) as u32),
+        Arg::Slice(out.data),
+        Arg::U32(out.stride as u32),
+    ];
+    device.launch("attention_combine", [rows as u32, pairs, 1], [128, 1, 1], 0, &args)
 }
 
 fn check(job: &Attention<'_>) -> Result<(), DeviceError> {
