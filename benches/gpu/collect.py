@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Gathers what run.sh measured into gpu-<card>.json: collect.py OUT COMMIT. Standard library only."""
+import datetime
+import json
+import re
+import sys
+from pathlib import Path
+
+
+def collect(out, commit):
+    steps = [json.loads(path.read_text()) for path in sorted(out.glob("step-*.json")) if path.stat().st_size]
+    if not steps:
+        raise SystemExit(f"collect.py: no step-*.json in {out}: nothing was measured")
+    reference_file = out / "reference.json"
+    reference = json.loads(reference_file.read_text()) if reference_file.exists() else None
+    keys = ["weights", "canvas", "batch", "prefix", "ms_per_step", "floor_ms", "tokens_per_s_16"]
+    more = ["compute_floor_ms", "prefill_ms", "parts", "weight_bytes", "kv_bytes", "buffer_bytes"]
+    result = {
+        "card": steps[0]["device"],
+        "driver": steps[0]["driver"],
+        "date": datetime.date.today().isoformat(),
+        "commit": commit,
+        "copy_gb_s": max(step["copy_gb_s"] for step in steps),
+        "matmul_tflop_s": max(step["matmul_tflop_s"] for step in steps),
+        "rows": [{key: step[key] for key in keys + more} for step in steps],
+        "reference": reference,
+    }
+    card = re.sub(r"[^a-z0-9]+", "-", result["card"].lower()).strip("-")
+    path = out / f"gpu-{card}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    return path, result
+
+
+def main():
+    path, result = collect(Path(sys.argv[1]), sys.argv[2])
+    print(f"{path}\n{result['card']}, copies {result['copy_gb_s']:.0f} GB/s, products {result['matmul_tflop_s']:.0f} TFLOP/s")
+    for row in result["rows"]:
+        print(f"{row['weights']:5} canvas {row['canvas']:4} batch {row['batch']} prefix {row['prefix']:6}: "
+              f"{row['ms_per_step']:7.2f} ms, floor {row['floor_ms']:6.2f} ms, {row['tokens_per_s_16']:6.0f} tokens/s at 16 steps")
+    if result["reference"]:
+        bf16 = [r for r in result["rows"] if (r["weights"], r["canvas"], r["batch"], r["prefix"]) == ("bf16", 256, 1, 4096)]
+        ratio = f", {result['reference']['ms_per_step'] / bf16[0]['ms_per_step']:.2f} times ours" if bf16 else ""
+        print(f"reference: {result['reference']['ms_per_step']:.2f} ms ({result['reference']['version']}){ratio}")
+
+
+if __name__ == "__main__":
+    main()

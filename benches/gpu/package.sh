@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds what benches/gpu/run.sh needs on a machine with a GPU and without Rust: benches/gpu/package.sh OUT.tar.gz
+# Needs here: Rust, and nvcc 13.0 as model/kernels/build.rs finds it (CUDA_HOME, CUDA_PATH, PATH, /usr/local/cuda).
+# The archive holds the command, the device tests, the recordings and the scripts; it is at most 60 MB.
+set -euo pipefail
+[ $# -eq 1 ] || { echo "usage: $0 OUT.tar.gz" >&2; exit 2; }
+out=$(realpath -m "$1")
+cd "$(dirname "$0")/../.."
+limit_bytes=60000000
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+mkdir -p "$stage/lacuna-gpu/bin" "$stage/lacuna-gpu/benches/gpu" "$stage/lacuna-gpu/fixtures" "$stage/lacuna-gpu/model"
+
+cargo build --release --locked -p lacuna-cli --features cuda
+binary=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/lacuna
+cp "$binary" "$stage/lacuna-gpu/bin/lacuna"
+
+test_binary() { # PACKAGE TEST NAME: builds a test and copies its program
+  local built
+  built=$(cargo test --release --locked -p "$1" --features cuda --test "$2" --no-run --message-format=json |
+    python3 -c 'import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("executable") and message["target"]["name"] == sys.argv[1]: print(message["executable"])' "$2" | tail -1)
+  [ -n "$built" ] || { echo "$0: $1 has no test $2" >&2; exit 1; }
+  cp "$built" "$stage/lacuna-gpu/bin/$3"
+  strip "$stage/lacuna-gpu/bin/$3"
+}
+test_binary lacuna-kernels device kernels-device
+test_binary lacuna-diffusion device diffusion-device
+
+cp benches/gpu/run.sh benches/gpu/reference.py benches/gpu/collect.py "$stage/lacuna-gpu/benches/gpu/"
+cp -r fixtures/parity "$stage/lacuna-gpu/fixtures/"
+mkdir -p "$stage/lacuna-gpu/model/mini"
+cp model/mini/config.json model/mini/generation_config.json model/mini/tokenizer.json model/mini/model.safetensors "$stage/lacuna-gpu/model/mini/"
+git rev-parse --short HEAD >"$stage/lacuna-gpu/COMMIT"
+tar -C "$stage" -czf "$out" lacuna-gpu
+size=$(stat -c %s "$out")
+echo "$out: $size bytes"
+[ "$size" -le "$limit_bytes" ] || { echo "$0: more than $limit_bytes bytes" >&2; exit 1; }
