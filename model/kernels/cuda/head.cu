@@ -43,7 +43,7 @@ template <class T> DEVICE void head_tile(const bf16* a, uint32_t a_stride, const
     ProductOperands o{a, a_stride, stored(w, T::W, h.vocabulary, depth), 0, depth};
     Sums<T> sums;
     product<T>(
-        o, sums, [&](uint32_t r) { return row0 + r < h.rows ? int64_t(row0 + r) : -1; },
+        o, sums, h.rows - row0, [&](uint32_t r) { return row0 + r < h.rows ? int64_t(row0 + r) : -1; },
         [&](uint32_t c) { return col0 + c < h.vocabulary ? int64_t(col0 + c) : -1; });
     float* raw = reinterpret_cast<float*>(shared_memory());
     each_pair<T>(sums, [&](uint32_t r, uint32_t c, float x, float y) {
@@ -95,7 +95,7 @@ DEVICE void absorb(Share& share, const Share& other) {
 // A block a row. Shared memory: [threads] shares, then [sort] pairs of token and logit, sort a power of two ≥ capacity.
 KERNEL head_finish(const void* all_shares, uint32_t tiles, const uint32_t* counts, const uint32_t* candidate_ids,
                    const float* candidate_logits, uint32_t room, uint32_t capacity, uint32_t sort, uint32_t* argmax,
-                   float* max, float* log_sum_exp, float* entropy, uint32_t* survivors, uint32_t* ids, float* weights) {
+                   float* max, float* log_sum_exp, float* entropy, uint32_t* survivors, uint32_t* ids, float* weights, float* mass) {
     Share* shares = reinterpret_cast<Share*>(shared_memory());
     uint32_t* tokens = reinterpret_cast<uint32_t*>(shares + blockDim.x);
     float* logits = reinterpret_cast<float*>(tokens + sort);
@@ -147,9 +147,14 @@ KERNEL head_finish(const void* all_shares, uint32_t tiles, const uint32_t* count
             __syncthreads();
         }
     if (thread == 0) survivors[row] = count;
+    float sum = 0.0f;
     for (uint32_t i = thread; i < count; i += blockDim.x) {
+        float weight = expf(logits[i] - share.max);
         ids[uint64_t(row) * capacity + i] = tokens[i];
-        weights[uint64_t(row) * capacity + i] = expf(logits[i] - share.max);
+        weights[uint64_t(row) * capacity + i] = weight;
+        sum += weight;
     }
+    sum = block_sum(sum, reinterpret_cast<float*>(shares));
+    if (thread == 0) mass[row] = sum;
 }
 EXPORT(head_finish)

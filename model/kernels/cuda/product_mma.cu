@@ -21,7 +21,7 @@ template <class T> DEVICE void dense(const Dense& d) {
     ProductOperands o{d.a, d.a_stride, stored(d.w, T::W, d.cols, d.depth), k0, k1};
     Sums<T> sums;
     product<T>(
-        o, sums, [=](uint32_t r) { return row0 + r < d.rows ? int64_t(row0 + r) : -1; },
+        o, sums, d.rows - row0, [=](uint32_t r) { return row0 + r < d.rows ? int64_t(row0 + r) : -1; },
         [=](uint32_t c) { return col0 + c < d.cols ? int64_t(col0 + c) : -1; });
     each_pair<T>(sums, [&](uint32_t r, uint32_t c, float x, float y) {
         uint32_t row = row0 + r, col = col0 + c;

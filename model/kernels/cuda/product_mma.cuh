@@ -19,7 +19,7 @@ template <uint32_t BM_, uint32_t BN_, uint32_t W_> struct Tiling {
     static constexpr uint32_t ROW = W == BF16 ? 128 : W == Q8 ? 64 : 32;     // bytes of a weight row in a stage
     static constexpr uint32_t A_BYTES = BM * 128, W_BYTES = BN * ROW, SCALE_BYTES = W == BF16 ? 0 : BN * 4;
     static constexpr uint32_t STAGE = A_BYTES + W_BYTES + SCALE_BYTES;
-    static constexpr uint32_t STAGES = 3 * STAGE > 72 * 1024 ? 3 : 4;
+    static constexpr uint32_t STAGES = 3 * STAGE > 72 * 1024 ? 3 : STAGE < 9 * 1024 ? 6 : 4;
     static constexpr uint32_t SHARED = STAGES * STAGE;
 };
 
@@ -93,19 +93,29 @@ template <class T> DEVICE void load_quants(uint32_t (&b)[4], const unsigned char
     }
 }
 
+// Whether tile m of the warp's rows holds any of the block's `count`: with few rows (experts) half the work may be spared.
+template <class T> DEVICE bool holds_rows(uint32_t m, uint32_t count) { return T::BM > 32 || m * 16 < count; }
+
 // Adds a stage's 64 in depth to the warp's sums.
-template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char* stage) {
+template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char* stage, uint32_t count) {
     uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     uint32_t row = warp % T::WARPS_M * T::MI * 16, col = warp / T::WARPS_M * T::NI * 8;
     const unsigned char* weights = stage + T::A_BYTES;
-    const uint16_t* scales = reinterpret_cast<const uint16_t*>(weights + T::W_BYTES);
+    // Of a thread's two columns of each tile, and the stage's two blocks: f16 in halves, the first block's in the low one.
+    uint2 scales[T::NI];
+    if (T::W != BF16) {
+#pragma unroll
+        for (uint32_t n = 0; n < T::NI; n++)
+            scales[n] = *reinterpret_cast<const uint2*>(weights + T::W_BYTES + (col + 8 * n + lane % 4 * 2) * 4);
+    }
 #pragma unroll
     for (uint32_t block = 0; block < 2; block++) {
         uint32_t a[2][T::MI][4];
 #pragma unroll
         for (uint32_t k = 0; k < 2; k++)
 #pragma unroll
-            for (uint32_t m = 0; m < T::MI; m++) load_a(a[k][m], stage, row + 16 * m, 2 * block + k);
+            for (uint32_t m = 0; m < T::MI; m++)
+                if (holds_rows<T>(m, count)) load_a(a[k][m], stage, row + 16 * m, 2 * block + k);
 #pragma unroll
         for (uint32_t n = 0; n < T::NI; n++) {
             uint32_t b[4];
@@ -114,15 +124,17 @@ template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char
                 ldmatrix4(b, weights + swizzled<128>(col + 8 * n + lane % 8, 4 * block + lane / 8));
 #pragma unroll
                 for (uint32_t m = 0; m < T::MI; m++) {
+                    if (!holds_rows<T>(m, count)) continue;
                     mma_bf16(sums.at[m][n], a[0][m], b[0], b[1]);
                     mma_bf16(sums.at[m][n], a[1][m], b[2], b[3]);
                 }
             } else {
                 load_quants<T>(b, weights, col + 8 * n, block);
-                uint32_t own = col + 8 * n + lane % 4 * 2;
-                float scale0 = half_to_float(scales[2 * own + block]), scale1 = half_to_float(scales[2 * own + 2 + block]);
+                float scale0 = half_to_float(uint16_t(scales[n].x >> 16 * block));
+                float scale1 = half_to_float(uint16_t(scales[n].y >> 16 * block));
 #pragma unroll
                 for (uint32_t m = 0; m < T::MI; m++) {
+                    if (!holds_rows<T>(m, count)) continue;
                     float part[4] = {};
                     mma_bf16(part, a[0][m], b[0], b[1]);
                     mma_bf16(part, a[1][m], b[2], b[3]);
@@ -135,8 +147,9 @@ template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char
     }
 }
 
-// The whole product of a tile. Shared memory may be reused as soon as it returns.
-template <class T, class Rows, class Cols> DEVICE void product(const ProductOperands& o, Sums<T>& sums, Rows rows, Cols cols) {
+// The whole product of a tile of which `count` rows count. Shared memory may be reused as soon as it returns.
+template <class T, class Rows, class Cols>
+DEVICE void product(const ProductOperands& o, Sums<T>& sums, uint32_t count, Rows rows, Cols cols) {
     unsigned char* shared = shared_memory();
 #pragma unroll
     for (uint32_t m = 0; m < T::MI; m++)
@@ -157,7 +170,7 @@ template <class T, class Rows, class Cols> DEVICE void product(const ProductOper
         if (next < stages)
             load_stage<T>(o, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK, rows, cols);
         copies_commit();
-        multiply_stage<T>(sums, shared + s % T::STAGES * T::STAGE);
+        multiply_stage<T>(sums, shared + s % T::STAGES * T::STAGE, count);
     }
     copies_wait<0>();
     __syncthreads();

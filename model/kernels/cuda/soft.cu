@@ -1,23 +1,45 @@
 // The soft embedding of self-conditioning: the mean of the embedding under a row's probabilities.
 //
-// Over survivors: a block takes a row and 256 columns, and adds the survivors' rows of the table in token order. Over all
+// Over survivors: a block takes a row and 256 columns, four a thread, and adds the survivors' rows of the table in token order. Over all
 // tokens (the exact path): the same over a row of logits, for rows whose survivors were too many. Bound by memory and the
 // second-level cache. Twin: soft_embedding_sparse and softmax_rows of this crate. Not yet run on a GPU.
 #include "common.cuh"
 #include "weight.cuh"
 
-// out[to[row]] = scale · Σ weights · table[ids] / Σ weights; rows whose survivors overflowed are left as they are.
-KERNEL soft_embedding_sparse(const uint32_t* survivors, const uint32_t* ids, const float* weights, uint32_t capacity,
-                             const void* table, uint32_t table_dtype, uint32_t vocabulary, uint32_t cols, float scale,
-                             const uint32_t* to, void* out, uint32_t out_dtype, uint32_t out_stride) {
-    uint32_t row = blockIdx.x, count = survivors[row], col = blockIdx.y * blockDim.x + threadIdx.x;
+// Columns col.. col + 3 of a row of the table: one load where the type and the width allow.
+DEVICE float4 four(const Stored& w, uint64_t row, uint32_t col) {
+    uint64_t at = row * w.cols + col;
+    if (w.dtype == BF16 && w.cols % 4 == 0) {
+        uint2 pairs = *reinterpret_cast<const uint2*>(static_cast<const bf16*>(w.values) + at);
+        return make_float4(__uint_as_float(pairs.x << 16), __uint_as_float(pairs.x & 0xffff0000u),
+                           __uint_as_float(pairs.y << 16), __uint_as_float(pairs.y & 0xffff0000u));
+    }
+    if (w.dtype == F32 && w.cols % 4 == 0)
+        return *reinterpret_cast<const float4*>(static_cast<const float*>(w.values) + at);
+    float x[4] = {};
+    for (uint32_t i = 0; i < 4 && col + i < w.cols; i++) x[i] = element(w, row, col + i);
+    return make_float4(x[0], x[1], x[2], x[3]);
+}
+
+// out[to[row]] = scale · Σ weights · table[ids] / mass; rows whose survivors overflowed are left as they are.
+KERNEL soft_embedding_sparse(const uint32_t* survivors, const uint32_t* ids, const float* weights, const float* mass,
+                             uint32_t capacity, const void* table, uint32_t table_dtype, uint32_t vocabulary,
+                             uint32_t cols, float scale, const uint32_t* to, void* out, uint32_t out_dtype,
+                             uint32_t out_stride) {
+    uint32_t row = blockIdx.x, count = survivors[row], col = (blockIdx.y * blockDim.x + threadIdx.x) * 4;
     if (count > capacity || col >= cols) return;
     Stored w = stored(table, table_dtype, vocabulary, cols);
     ids += uint64_t(row) * capacity, weights += uint64_t(row) * capacity;
-    float total = 0.0f, sum = 0.0f;
-    for (uint32_t i = 0; i < count; i++) total += weights[i];
-    for (uint32_t i = 0; i < count; i++) sum = fused(weights[i] / total, element(w, ids[i], col), sum);
-    store(out, out_dtype, uint64_t(to ? to[row] : row) * out_stride + col, sum * scale);
+    float total = mass[row], sum[4] = {};
+#pragma unroll 4
+    for (uint32_t i = 0; i < count; i++) {
+        float share = weights[i] / total;
+        float4 x = four(w, ids[i], col);
+        sum[0] = fused(share, x.x, sum[0]), sum[1] = fused(share, x.y, sum[1]);
+        sum[2] = fused(share, x.z, sum[2]), sum[3] = fused(share, x.w, sum[3]);
+    }
+    uint64_t at = uint64_t(to ? to[row] : row) * out_stride + col;
+    for (uint32_t i = 0; i < 4 && col + i < cols; i++) store(out, out_dtype, at + i, sum[i] * scale);
 }
 EXPORT(soft_embedding_sparse)
 

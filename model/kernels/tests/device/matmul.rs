@@ -74,6 +74,35 @@ fn logits_are_capped() {
 }
 
 #[test]
+fn gate_and_up_in_one_pass() {
+    for device in devices() {
+        for (rows, width, depth) in [(1, 8, 64), (70, 100, 128), (64, 64, 64), (5, 72, 96)] {
+            let (x, w) = (numbers(5, rows * depth), scaled(6, 2 * width * depth, 0.5));
+            for (weight, dtype) in WEIGHT_DTYPES.into_iter().flat_map(|w| DTYPES.map(|d| (w, d))) {
+                let stored = quantise(&w, weight);
+                let (a, b) = (upload(&device, &x, dtype), device.buffer_of(&stored.bytes).unwrap());
+                let out = poisoned(&device, rows * (width + 1), dtype);
+                let joint = poisoned(&device, rows * 2 * width, Dtype::F32);
+                let gate_up = Weight::new(&b, weight, 2 * width, depth).unwrap();
+                let to = Rows::new(&out, dtype, rows, width + 1).unwrap().columns(0, width).unwrap();
+                let a = Rows::new(&a, dtype, rows, depth).unwrap();
+                let joint = Rows::new(&joint, Dtype::F32, rows, 2 * width).unwrap();
+                ops::matmul_gated(&device, (a, gate_up, to), joint, None).unwrap();
+                let sums = twin(&rounded(&x, dtype), &stored.values, (rows, 2 * width, depth));
+                let mut want = vec![0.0; rows * width];
+                lacuna_kernels::gelu_tanh_mul_joint(&sums, width, &mut want);
+                let got = read(&out, rows * (width + 1), dtype);
+                for (got, want) in got.chunks(width + 1).zip(want.chunks(width)) {
+                    let what = format!("{rows}×{width}×{depth} {weight:?} {dtype:?}");
+                    assert_close(&got[..width], want, tolerance(dtype), &what);
+                    assert!(got[width].is_nan(), "{what}: beside the columns");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_shapes() {
     for device in devices() {
         let buffer = device.alloc(4096).unwrap();

@@ -24,6 +24,7 @@ pub struct Head {
     survivors: Buffer,
     ids: Buffer,
     weights: Buffer,
+    mass: Buffer,
 }
 
 /// Candidates kept for each survivor: the cut follows the best logit seen so far, so more than survive are noted.
@@ -63,13 +64,14 @@ impl Head {
             survivors: words(rows_max)?,
             ids: words(room)?,
             weights: words(room)?,
+            mass: words(rows_max)?,
         })
     }
 
     /// Bytes that [`Head::new`] allocates.
     #[must_use]
     pub fn bytes(rows_max: usize, vocabulary: usize, capacity: usize) -> usize {
-        rows_max * 4 * (vocabulary.div_ceil(TILE) * 4 + 7 + capacity * (2 * ROOM + 2))
+        rows_max * 4 * (vocabulary.div_ceil(TILE) * 4 + 8 + capacity * (2 * ROOM + 2))
     }
 
     /// Rows at most.
@@ -124,6 +126,12 @@ impl Head {
     #[must_use]
     pub fn weights(&self) -> &Buffer {
         &self.weights
+    }
+
+    /// The sum of a row's weights, f32 `[rows]`; not written where survivors overflowed.
+    #[must_use]
+    pub fn mass(&self) -> &Buffer {
+        &self.mass
     }
 }
 
@@ -244,6 +252,7 @@ fn finish(device: &Device, rows: usize, tiles: usize, out: &Head) -> Result<(), 
         Arg::Slice(out.survivors.all()),
         Arg::Slice(out.ids.all()),
         Arg::Slice(out.weights.all()),
+        Arg::Slice(out.mass.all()),
     ];
     let shared = 256 * 16 + sort * 8 + 16;
     device.launch("head_finish", [rows as u32, 1, 1], [256, 1, 1], shared, &args)

@@ -1,7 +1,7 @@
 //! Products with stored weights: on tensor cores where types and shapes allow, else on ordinary cores.
 
 use super::super::{Arg, Device, DeviceError, Slice};
-use super::{Rows, Weight, ensure, mma, optional, threads_for, u32_of};
+use super::{Dtype, Rows, Weight, ensure, gated, mma, optional, threads_for, u32_of};
 
 /// Which kernel makes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,42 @@ pub fn logits(
     } else {
         plain(device, (states, table, out), softcap)
     }
+}
+
+/// `out = gelu_tanh(a · gateᵀ) · (a · upᵀ)`: `gate_up` is `[2 · width, depth]`, gate rows first; `out` `[rows, width]`. In
+/// one pass where tensor cores take it and `out` is bf16; else over `joint`, f32 `[rows, 2 · width]`.
+///
+/// # Errors
+/// As [`matmul`].
+pub fn matmul_gated(
+    device: &Device,
+    (a, gate_up, out): (Rows<'_>, Weight<'_>, Rows<'_>),
+    joint: Rows<'_>,
+    scratch: Option<Slice<'_>>,
+) -> Result<(), DeviceError> {
+    let width = out.cols;
+    ensure("matmul_gated", (gate_up.rows, gate_up.cols, out.rows) == (2 * width, a.cols, a.rows), || {
+        let (r, c) = (gate_up.rows, gate_up.cols);
+        format!("[{}, {}] and [{r}, {c}] do not make [{}, {width}]", a.rows, a.cols, out.rows)
+    })?;
+    if !mma::takes(a, gate_up) || out.dtype != Dtype::Bf16 {
+        matmul(device, a, gate_up, joint, scratch)?;
+        return gated(device, joint, out);
+    }
+    let args = [
+        Arg::Slice(a.data),
+        Arg::U32(a.stride as u32),
+        Arg::Slice(gate_up.data),
+        Arg::Slice(out.data),
+        Arg::U32(out.stride as u32),
+        Arg::U32(a.rows as u32),
+        Arg::U32(width as u32),
+        Arg::U32(a.cols as u32),
+    ];
+    let names = ["gated_bf16", "gated_q8", "gated_q4"];
+    let grid = [width.div_ceil(mma::TILE_COLS / 2) as u32, a.rows.div_ceil(64) as u32, 1];
+    let kernel = mma::name(64, gate_up.dtype, names, names);
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(64, gate_up.dtype), &args)
 }
 
 fn check(a: Rows<'_>, weight: Weight<'_>, out: Rows<'_>) -> Result<(), DeviceError> {

@@ -26,7 +26,12 @@ pub(super) fn shared_bytes(rows: usize, dtype: WeightDtype) -> usize {
         WeightDtype::Bf16 | WeightDtype::F32 => (128, 0),
     };
     let stage = rows * 128 + TILE_COLS * (row + scales);
-    stage * if 3 * stage > 72 * 1024 { 3 } else { 4 }
+    let stages = match stage {
+        _ if 3 * stage > 72 * 1024 => 3,
+        _ if stage < 9 * 1024 => 6,
+        _ => 4,
+    };
+    stage * stages
 }
 
 /// Rows of a tile that suit a product of `rows` rows.

@@ -20,7 +20,7 @@ pub use experts::{
 };
 pub use head::{Head, HeadJob, Masks, OVERFLOW, head};
 pub use heads::{Heads, heads};
-pub use matmul::{Product, logits, matmul, matmul_in, matmul_scratch_bytes};
+pub use matmul::{Product, logits, matmul, matmul_gated, matmul_in, matmul_scratch_bytes};
 pub use rows::{Branches, Residual, add_scaled, convert, embed, gated, gather, residual, rms_norm};
 pub use sampler::{CanvasState, Sampler, sampler_step};
 pub use soft::{soft_embedding, soft_embedding_exact, softmax_rows};

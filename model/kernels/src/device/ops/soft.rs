@@ -21,6 +21,7 @@ pub fn soft_embedding(
         Arg::Slice(head.survivors().all()),
         Arg::Slice(head.ids().all()),
         Arg::Slice(head.weights().all()),
+        Arg::Slice(head.mass().all()),
         Arg::U32(head.capacity() as u32),
         Arg::Slice(table.data),
         Arg::U32(table.dtype.code()),
@@ -32,8 +33,8 @@ pub fn soft_embedding(
         Arg::U32(out.dtype.code()),
         Arg::U32(out.stride as u32),
     ];
-    let grid = [rows as u32, table.cols.div_ceil(128) as u32, 1];
-    device.launch("soft_embedding_sparse", grid, [128, 1, 1], 0, &args)
+    let grid = [rows as u32, table.cols.div_ceil(4 * 64) as u32, 1];
+    device.launch("soft_embedding_sparse", grid, [64, 1, 1], 0, &args)
 }
 
 /// The exact path: replaces `logits` (f32 `[rows, vocabulary]`) by their softmax at a temperature, and writes
