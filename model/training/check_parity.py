@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from transformers import DiffusionGemmaForBlockDiffusion
 
 from net import Dims, Net
 
@@ -51,6 +50,8 @@ def read(model: Path) -> Net:
 
 @torch.no_grad()
 def differences(model: Path, prompt_length: int = 300) -> dict:
+    from transformers import DiffusionGemmaForBlockDiffusion  # here, so that `read` works without it
+
     net = read(model)
     reference = DiffusionGemmaForBlockDiffusion.from_pretrained(model, dtype=torch.float32).eval()
     g = torch.Generator().manual_seed(0)

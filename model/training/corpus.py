@@ -1,7 +1,9 @@
 """Builds the training corpus from folders of packages: vendored Rust crates and installed Python packages.
 
-    cargo vendor vendor                # in a project whose dependencies are to be read
-    python corpus.py --vendor vendor --site-packages .venv/lib/python3.11/site-packages --out data
+    python fetch_corpus.py --to packages       # the packages of manifest.csv, at its versions
+    python corpus.py --vendor packages/rust/vendor --site-packages packages/python --manifest manifest.csv --out data
+
+Without `--manifest` everything found in the folders is read (any `cargo vendor` folder, any site-packages folder).
 
 Writes `data/{train,heldout}.{rust,python}.jsonl` (one `{"package", "path", "text"}` a line) and `data/packages.json`, which
 `tokenizer.py` turns into `manifest.csv` once tokens can be counted. The same folders give the same bytes: files are visited
@@ -11,6 +13,7 @@ training file that shares code with one of them is dropped.
 """
 
 import argparse
+import csv
 import hashlib
 import json
 import re
@@ -42,13 +45,19 @@ class Package:
     split: str = "train"
 
 
-def crates(vendor: Path) -> list[Package]:
-    """The crates of a `cargo vendor` folder, the newest version of each."""
+def listed_in(manifest: Path) -> set[tuple[str, str]]:
+    """(package, version) of every line of a manifest."""
+    with manifest.open(encoding="utf-8") as file:
+        return {(row["package"], row["version"]) for row in csv.DictReader(file)}
+
+
+def crates(vendor: Path, listed: set[tuple[str, str]] | None = None) -> list[Package]:
+    """The crates of a `cargo vendor` folder, the newest version of each; of those `listed` only, where a list is given."""
     newest: dict[str, tuple[tuple[int, ...], Package]] = {}
     for manifest in sorted(vendor.glob("*/Cargo.toml")):
         package = tomllib.loads(manifest.read_text(encoding="utf-8"))["package"]
         name, version = package["name"], str(package.get("version", "0"))
-        if sources.SKIPPED_CRATES.match(name):
+        if sources.SKIPPED_CRATES.match(name) or listed is not None and (name, version) not in listed:
             continue
         order = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
         split = "heldout" if name in sources.HELD_OUT["rust"] else "train"
@@ -133,15 +142,18 @@ def main() -> None:
     parser.add_argument("--site-packages", type=Path, action="append", default=[], help="installed Python packages")
     library = Path(sysconfig.get_path("stdlib"))
     parser.add_argument("--stdlib", type=Path, default=library, help="the Python standard library (default: this interpreter's)")
+    parser.add_argument("--manifest", type=Path, help="read only the packages it lists, at its versions")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    packages = [p for folder in args.vendor for p in crates(folder)]
-    packages += [p for folder in args.site_packages for p in distributions(folder)]
+    listed = listed_in(args.manifest) if args.manifest else None
+    packages = [p for folder in args.vendor for p in crates(folder, listed)]
+    found = [p for folder in args.site_packages for p in distributions(folder)]
+    packages += [p for p in found if listed is None or (p.name, p.version) in listed]
     packages = [p for p in packages + standard_library(args.stdlib) if sources.licence_permits(p.licence)]
     packages.sort(key=lambda p: (p.split != "heldout", p.language, p.name))  # held-out first: they decide what leaks
-    seen, held, listed = set(), set(), []
+    seen, held, kept_packages = set(), set(), []
     keys = [(split, language) for split in ("train", "heldout") for language in ("rust", "python")]
     outputs = {key: (args.out / "{}.{}.jsonl".format(*key)).open("w", encoding="utf-8") for key in keys}
     for package in packages:
@@ -151,15 +163,15 @@ def main() -> None:
         for row in kept:
             outputs[package.split, package.language].write(json.dumps(row, ensure_ascii=False) + "\n")
         chars = sum(len(row["text"]) for row in kept)
-        listed.append({
+        kept_packages.append({
             "package": package.name, "version": package.version, "licence": package.licence, "language": package.language,
             "files": len(kept), "chars": chars, "split": package.split,
         })
     for output in outputs.values():
         output.close()
-    (args.out / "packages.json").write_text(json.dumps(listed, indent=1))
+    (args.out / "packages.json").write_text(json.dumps(kept_packages, indent=1))
     for key in outputs:
-        print(*key, sum(row["chars"] for row in listed if (row["split"], row["language"]) == key), "chars")
+        print(*key, sum(row["chars"] for row in kept_packages if (row["split"], row["language"]) == key), "chars")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from holes import BUCKETS, FIM_SUFFIX_MAX, HOLE_MAX, SUFFIX_MIN, UNIFORM_SHARE
+from holes import BUCKETS, FIM_SUFFIX_MAX, HOLE_MAX, SUFFIX_MIN, Task
 from net import Dims, Net
 from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, MASK, PAD, Vocabulary
 
@@ -83,7 +83,7 @@ def text_config(d: Dims) -> dict:
 def lacuna(vocab: Vocabulary) -> dict:
     """What an engine must know to fill holes with this model; every key is explained in README.md."""
     return {
-        "noise": {"kind": "mask", "mask_token_id": MASK, "uniform_share": UNIFORM_SHARE,
+        "noise": {"kind": "mask", "mask_token_id": MASK, "uniform_share": Task.uniform_share,
                   "uniform_first_id": vocab.first_text_id},
         "blank_token_id": BLANK, "hole_buckets": list(BUCKETS), "hole_tokens_max": HOLE_MAX,
         "canvas_head_tokens": 1, "causal_guidance": 0.5, "drafts": {"causal": 4, "earlier": 8}, "suffix_tokens_min": SUFFIX_MIN,

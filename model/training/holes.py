@@ -16,16 +16,21 @@ BUCKETS = (16, 40)
 KINDS = ("rest", "span", "lines", "random", "body")
 KIND_SHARE = (0.36, 0.30, 0.15, 0.14, 0.05)
 LINE_START_SHARE = {"rest": 0.35, "span": 0.1, "lines": 0.6, "random": 0.0, "body": 1.0}
-UNIFORM_SHARE = 0.15  # of corrupted tokens: a random id instead of <mask>
-FULL_NOISE_SHARE = 0.2  # of exact-length canvases: t = 1
-BLANK_CANVAS_SHARE = 0.5  # of the canvases without self-conditioning: a bucket with blanks, all masked
-DENSE_SHARE = 0.55  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
 CUT_START, CUT_END = 0.30, 0.15
 KEPT_WEIGHT, BLANK_WEIGHT = 0.3, 0.15
-FIM_SHARE = 0.35
 FIM_SUFFIX_MAX = 48
 MIDDLE_WEIGHT = 3.0  # of the causal loss on what a fim row fills in; its prefix and suffix count as any text
 SLOTS_PER_CANVAS = 28
+
+
+@dataclass(frozen=True)
+class Task:
+    """The shares of the training task; the defaults are the shipped model's second phase. `ablate.py` varies them."""
+    uniform_share: float = 0.15  # of corrupted tokens: a random id instead of <mask>
+    full_noise_share: float = 0.2  # of exact-length canvases that are not dense: t = 1
+    blank_canvas_share: float = 0.5  # of the canvases without self-conditioning: a bucket with blanks, all masked
+    dense_share: float = 0.55  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
+    fim_share: float = 0.35  # of the rows
 
 
 @dataclass
@@ -46,8 +51,8 @@ class Hole:
 
 
 class Drawer:
-    def __init__(self, corpus: Corpus, vocab: Vocabulary, seed: int):
-        self.corpus, self.vocab, self.seed = corpus, vocab, seed
+    def __init__(self, corpus: Corpus, vocab: Vocabulary, seed: int, task: Task = Task()):
+        self.corpus, self.vocab, self.seed, self.task = corpus, vocab, seed, task
         self.chunks = {}
 
     def chunk(self, index: int, stride: int) -> int:
@@ -164,7 +169,7 @@ class Drawer:
         used = [0, 0]
         for r in range(b):
             start = self.chunk(index * b + r, shape.length)
-            make = self.fim_row if rng.random() < FIM_SHARE else self.plain_row
+            make = self.fim_row if rng.random() < self.task.fim_share else self.plain_row
             row, follow, weight = make(rng, start, shape.length)
             out["rows"][r], out["row_weight"][r] = row, weight
             for j in range(k):
@@ -184,21 +189,21 @@ class Drawer:
         size = len(hole.content)
         buckets = [x for x in BUCKETS if x > size]
         text, bucketed = ([hole.head], hole.content, hole.suffix, [EOS]), False
-        if side == 1 and buckets and rng.random() < BLANK_CANVAS_SHARE:
+        if side == 1 and buckets and rng.random() < self.task.blank_canvas_share:
             bucket = buckets[int(rng.integers(len(buckets)))]
             text = [hole.head], hole.content, np.full(bucket - size, BLANK), hole.suffix, [EOS]
             noise, weight = in_bucket(rng, size, bucket)
             bucketed = True
-        elif rng.random() < DENSE_SHARE:
+        elif rng.random() < self.task.dense_share:
             noise, weight = all_over(rng, min(c - 1, size + len(hole.suffix) + 1), most)
         else:
-            noise, weight = in_hole(rng, size)
+            noise, weight = in_hole(rng, size, self.task.full_noise_share)
         clean = np.full(c, PAD, np.int64)
         text = np.concatenate(text)[:c]
         clean[:len(text)] = text
         masked = np.full(len(noise), MASK)
         if not bucketed:  # the length pass reads masks only
-            odd = rng.random(len(noise)) < UNIFORM_SHARE
+            odd = rng.random(len(noise)) < self.task.uniform_share
             masked[odd] = rng.integers(self.vocab.first_text_id, self.vocab.size, odd.sum())
         noised = clean.copy()
         noised[1:1 + len(noise)] = np.where(noise, masked, clean[1:1 + len(noise)])
@@ -212,8 +217,8 @@ class Drawer:
 
 # Each returns (noise, weight) for the canvas positions from 1 on: which are corrupted, and how much their loss counts.
 
-def in_hole(rng, size: int):
-    t = 1.0 if rng.random() < FULL_NOISE_SHARE else rng.random()
+def in_hole(rng, size: int, full_noise_share: float):
+    t = 1.0 if rng.random() < full_noise_share else rng.random()
     noise = rng.random(size) < t
     noise[rng.integers(size)] = True
     return noise, np.where(noise, 1.0, KEPT_WEIGHT).astype(np.float32)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import fused
+
 EPS = 1e-6
 SOFTCAP = 30.0
 
@@ -134,6 +136,8 @@ def attend_causal(q, k, v):
 
     Plain products: on a CPU at L ≤ 512 they train several times faster than the fused causal kernel.
     """
+    if q.is_cuda:
+        return fused.attend_causal(q, k, v)
     b, length, heads, dim = q.shape
     groups = k.shape[2]
     q = q.view(b, length, groups, heads // groups, dim).permute(0, 2, 3, 1, 4).reshape(b, groups, -1, dim)
@@ -151,6 +155,8 @@ def attend_canvas(q, k, v, clean_k, clean_v, bias):
     bias [B, K, L] f32: 0 where the clean position is visible, -inf where it is not. Returns [B·K, C, H·D].
     The K canvases of a row are the rows of one product with that row's clean keys, which are never copied.
     """
+    if q.is_cuda:
+        return fused.attend_canvas(q, k, v, clean_k, clean_v, bias)
     n, c, heads, dim = q.shape
     b, length, groups, _ = clean_k.shape
     per, k_count = heads // groups, n // b
@@ -228,12 +234,31 @@ class Net(nn.Module):
         return (probabilities.to(dtype) @ self.embed.to(dtype)).float() * self.dims.hidden_size ** 0.5
 
 
-def training_loss(net: Net, batch, dtype=torch.bfloat16):
+def causal_targets(net: Net, flat, batch):
+    """Which hole slots the causal pass predicts too, and what it says there: knowledge to distil into the canvas.
+
+    flat [B·(L-1), V] causal logits of `training_loss`. Returns known [2, M] bool (the slot's token stands in the clean row at
+    the slot's place, with everything since the anchor the same) and log-probabilities [2, M, V] without gradient.
+    """
+    rows, clean, anchor, slot_at = batch["rows"], batch["clamped"], batch["anchor"], batch["slot_at"]
+    (b, length), (n, c) = rows.shape, clean.shape
+    at = anchor[:, None] + torch.arange(c, device=rows.device)  # [B·K, C] the row position of every canvas position
+    own = torch.arange(n, device=rows.device) // (n // b)
+    same = (at < length) & (rows[own[:, None], at.clamp(max=length - 1)] == clean)
+    same = same.int().cumprod(-1).bool()
+    side = torch.arange(2, device=rows.device)[:, None]
+    canvas, spot = slot_at // c * 2 + side, slot_at % c  # [2, M]
+    before = own[canvas] * (length - 1) + (at[canvas, spot] - 1).clamp(0, length - 2)
+    return same[canvas, spot] & (spot > 0), flat.detach()[before].log_softmax(-1)
+
+
+def training_loss(net: Net, batch, dtype=torch.bfloat16, distil: float = 0.0):
     """The whole objective on one micro-batch of fixed shape; see `holes.py` for how it is drawn.
 
     rows [B, L], row_weight [B, L] (of each token's causal loss), canvas [B·K, C] (noised), anchor [B·K], clamped [B·K, C] (the token where clamped),
     slot_at [2, M] (flat canvas positions of hole tokens; row 0 for the self-conditioned even canvases, row 1 for the
     odd ones), slot_label [2, M], slot_weight [2, M], temperature [B·K/2].
+    distil: weight of KL(causal pass ‖ canvas) on the hole tokens that the causal pass predicts too.
     Returns (objective, causal loss, hole loss) as sums over the micro-batch's own normalisers.
     """
     rows, canvas, anchor, slot_at = batch["rows"], batch["canvas"], batch["anchor"], batch["slot_at"]
@@ -243,11 +268,11 @@ def training_loss(net: Net, batch, dtype=torch.bfloat16):
     causal = (F.cross_entropy(flat, rows[:, 1:].flatten(), reduction="none") * counts).sum() / counts.sum()
     n, c = canvas.shape
     h = net.dims.hidden_size
-    soft = torch.zeros(n // 2, 2, c, h)
+    soft = torch.zeros(n // 2, 2, c, h, device=rows.device)
     with torch.no_grad():  # pass one: half of the canvases, nothing known yet
         detached = [(k.detach(), v.detach()) for k, v in cache]
         even = canvas.view(-1, 2, c)[:, 0].contiguous()
-        guess = net.denoise(even, torch.zeros(n // 2, c, h), detached, anchor.view(-1, 2)[:, 0].contiguous(), dtype)
+        guess = net.denoise(even, torch.zeros_like(soft[:, 0]), detached, anchor.view(-1, 2)[:, 0].contiguous(), dtype)
         guess = guess.reshape(-1, h)[slot_at[0]]
         scaled = net.logits(guess, dtype) / batch["temperature"][slot_at[0] // c][:, None]
         # Clamped rows carry the token itself; hole rows the expectation under the guess. Unused slots (weight 0)
@@ -260,7 +285,14 @@ def training_loss(net: Net, batch, dtype=torch.bfloat16):
         soft[:, 0] = first.view(-1, c, h)
     hidden = net.denoise(canvas, soft.view(n, c, h), cache, anchor, dtype).view(-1, 2, c, h)
     picked = torch.cat([hidden[:, 0].reshape(-1, h)[slot_at[0]], hidden[:, 1].reshape(-1, h)[slot_at[1]]])
-    losses = F.cross_entropy(net.logits(picked, dtype), batch["slot_label"].flatten(), reduction="none")
+    logits = net.logits(picked, dtype)
+    losses = F.cross_entropy(logits, batch["slot_label"].flatten(), reduction="none")
     weight = batch["slot_weight"].flatten()
     hole = (losses * weight).sum() / weight.sum().clamp(min=1.0)
-    return causal + hole, causal.detach(), hole.detach()
+    objective = causal + hole
+    if distil:
+        known, teacher = causal_targets(net, flat, batch)
+        gap = F.kl_div(logits.log_softmax(-1), teacher.flatten(0, 1), reduction="none", log_target=True).sum(-1)
+        shared = weight * known.flatten()
+        objective = objective + distil * (gap * shared).sum() / shared.sum().clamp(min=1.0)
+    return objective, causal.detach(), hole.detach()

@@ -95,7 +95,7 @@ def load(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def train(data: Path, out: Path) -> None:
+def train(data: Path, out: Path, vocabulary: int = VOCABULARY) -> None:
     """Learns the merges on equal shares of both languages."""
     texts = {language: [row["text"] for row in documents(data, "train", language)] for language in ("rust", "python")}
     share = min(sum(map(len, rows)) for rows in texts.values())
@@ -105,7 +105,7 @@ def train(data: Path, out: Path) -> None:
         chosen += [row for n, row in enumerate(rows) if int((n + 1) * rate) > int(n * rate)]  # evenly over the packages
     tokenizer = untrained()
     tokenizer.train_from_iterator(chosen, trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=SPECIALS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+        vocab_size=vocabulary, special_tokens=SPECIALS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
     ))
     out.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out))
@@ -209,11 +209,12 @@ def main() -> None:
     for verb in (learn, fill):
         verb.add_argument("--data", type=Path, required=True)
     learn.add_argument("--out", type=Path, required=True)
+    learn.add_argument("--vocabulary", type=int, default=VOCABULARY)
     fill.add_argument("--tokenizer", type=Path, required=True)
     fill.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args()
     if args.verb == "train":
-        train(args.data, args.out)
+        train(args.data, args.out, args.vocabulary)
     else:
         pack(args.data, args.tokenizer, args.manifest)
 

@@ -62,14 +62,14 @@ def bind(net: Net, flat: torch.Tensor, grad: torch.Tensor) -> list:
 
 
 def orthogonalise(g: torch.Tensor) -> torch.Tensor:
-    """Newton-Schulz towards the nearest semi-orthogonal matrix (the quintic of Muon), bf16 inside."""
-    tall = g.shape[0] > g.shape[1]
-    x = (g.T if tall else g) / (g.norm() + 1e-7)
+    """Newton-Schulz towards the nearest semi-orthogonal matrix (the quintic of Muon), bf16 inside; g [..., out, in]."""
+    tall = g.shape[-2] > g.shape[-1]
+    x = (g.mT if tall else g) / (torch.linalg.matrix_norm(g, keepdim=True) + 1e-7)
     x = x.bfloat16()
     for _ in range(MUON_STEPS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    return (x.mT if tall else x).float()
 
 
 def is_matrix(name: str, p: torch.Tensor) -> bool:
