@@ -2,6 +2,9 @@
 
     python -m pytest -q test_device.py
 """
+import dataclasses
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+import export
 import fetch_corpus
 import fused
 import net as plain
 import parts
 from corpus import crates, listed_in
 from holes import Shape, Task
+from measure import Measure
 from net import Dims, Net, causal_targets, training_loss
 from optimiser import Optimiser
 from test_training import VOCAB, batches, made_up_data
@@ -104,6 +109,40 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(tmp_path):
     assert torch.equal(whole.flat, second.flat) and not torch.equal(first.flat, second.flat)
     with pytest.raises(SystemExit, match="same --size"):
         Trainer(Dims(vocab_size=VOCAB, hidden_size=64), "cpu", compiled=False).load(tmp_path / "checkpoint.pt")
+
+
+def test_training_can_begin_with_an_exported_model(tmp_path):
+    made_up_data(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    trainer = Trainer(DIMS, "cpu", compiled=False)
+    export.write(trainer.net, tmp_path, tmp_path / "model")
+    other = Trainer(DIMS, "cpu", seed=2, compiled=False)
+    other.begin_with(tmp_path / "model")
+    assert torch.equal(other.flat, trainer.flat.bfloat16().float())
+    assert torch.equal(other.net.embed, trainer.net.embed.bfloat16().float())  # the network's parameters are views of it
+    other.reset(1)
+    assert torch.equal(other.flat, trainer.flat)
+
+
+def test_a_model_that_knows_nothing_needs_twelve_bits_a_token(tmp_path):
+    """Every logit 0 in a vocabulary of 4,096; so bits per byte is 12 times tokens over bytes, whatever is asked."""
+    text = {"rust": "fn sum(values: &[u32]) -> u32 {\n    let mut total = 0;\n    for value in values {\n        total += value;\n    }\n    total\n}\n",
+            "python": "def total(values, start=0):\n    for value in values:\n        start += value.amount\n    return start\n"}
+    for language, words in text.items():
+        (tmp_path / f"heldout.{language}.jsonl").write_text(json.dumps({"text": words * 12}) + "\n")
+    net = Net(dataclasses.replace(DIMS, vocab_size=4096))
+    net.embed.data.zero_()
+    asked = Measure(net, tmp_path, 24, tokenizer=HERE.parent / "mini" / "tokenizer.json")
+    holes = ["".join(case.units) for case in asked.cases]
+    assert len({len(hole) for hole in holes}) > 5
+    for case, hole in zip(asked.cases, holes):
+        assert case.prefix[-40:] + hole + case.suffix[:40] in text[case.language] * 12
+    expected = 12 * sum(len(asked.ids(hole)) for hole in holes) / sum(len(hole) for hole in holes)
+    found = asked()
+    assert found["canvas"] == pytest.approx(expected) == found["prefix"] and found["fim"] == pytest.approx(expected)
+    expected = 12 + sum(len(asked.ids(hole)) for hole in holes) / len(holes) * -math.log2(1 - 2 ** -12)
+    assert found["length"] == pytest.approx(expected, rel=1e-4)
+    assert found["canvas exact"] == found["prefix exact"] == 0
 
 
 def test_pieces_join_to_the_same_file_and_a_damaged_one_is_refused(tmp_path):
