@@ -8,7 +8,7 @@ use std::sync::Mutex;
 const ARCHITECTURES: &str = "80,89,90a,120,ptx80";
 
 pub fn build() {
-    for variable in ["CUDA_HOME", "CUDA_PATH", "LACUNA_CUDA_ARCHS", "PATH"] {
+    for variable in ["CUDA_HOME", "CUDA_PATH", "LACUNA_CUDA_ARCHS"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

@@ -3,47 +3,17 @@
 // Few tiles (a canvas has 256 rows) would leave a card idle, so the depth can be split over blocks: each writes its part,
 // and `product_sum` adds the parts in a fixed order. Tiles of one column of blocks follow each other, so that the weights
 // they share are read from memory once. Twin: product_plain, and matmul of this crate. Not yet run on a GPU.
-#include "product_mma.cuh"
-
-struct Dense {
-    const bf16* a;
-    uint32_t a_stride;
-    const void* w;
-    void* out;
-    uint32_t out_dtype, out_stride, rows, cols, depth, split_depth;
-    float softcap;
-    float* parts; // [splits, rows, cols], or null
-};
-
-template <class T> DEVICE void dense(const Dense& d) {
-    uint32_t row0 = blockIdx.x * T::BM, col0 = blockIdx.y * T::BN, k0 = blockIdx.z * d.split_depth;
-    uint32_t k1 = k0 + d.split_depth < d.depth ? k0 + d.split_depth : d.depth;
-    ProductOperands o{d.a, d.a_stride, stored(d.w, T::W, d.cols, d.depth), k0, k1};
-    Sums<T> sums;
-    product<T>(
-        o, sums, d.rows - row0, [=](uint32_t r) { return row0 + r < d.rows ? int64_t(row0 + r) : -1; },
-        [=](uint32_t c) { return col0 + c < d.cols ? int64_t(col0 + c) : -1; });
-    each_pair<T>(sums, [&](uint32_t r, uint32_t c, float x, float y) {
-        uint32_t row = row0 + r, col = col0 + c;
-        if (row >= d.rows) return;
-        float values[2] = {x, y};
-        for (uint32_t i = 0; i < 2 && col + i < d.cols; i++) {
-            if (d.parts) {
-                d.parts[(uint64_t(blockIdx.z) * d.rows + row) * d.cols + col + i] = values[i];
-            } else {
-                float value = d.softcap > 0.0f ? d.softcap * tanhf(values[i] / d.softcap) : values[i];
-                store(d.out, d.out_dtype, uint64_t(row) * d.out_stride + col + i, value);
-            }
-        }
-    });
-}
+#include "dense.cuh"
 
 #define DENSE(name, BM, W)                                                                                             \
     KERNEL __launch_bounds__(PRODUCT_THREADS)                                                                          \
         name(const bf16* a, uint32_t a_stride, const void* w, void* out, uint32_t out_dtype, uint32_t out_stride,      \
              uint32_t rows, uint32_t cols, uint32_t depth, uint32_t split_depth, float softcap, float* parts) {        \
-        dense<Tiling<BM, 128, W>>(                                                                                     \
-            {a, a_stride, w, out, out_dtype, out_stride, rows, cols, depth, split_depth, softcap, parts});             \
+        using T = Tiling<BM, 128, W>;                                                                                  \
+        Dense d{a, a_stride, w, out, out_dtype, out_stride, rows, cols, depth, split_depth, softcap, parts};           \
+        dense<T>(d, [](const ProductOperands& o, Sums<T>& sums, uint32_t count, auto rows_of, auto cols_of) {           \
+            product<T>(o, sums, count, rows_of, cols_of);                                                              \
+        });                                                                                                            \
     }
 
 DENSE(product_32_bf16, 32, BF16)

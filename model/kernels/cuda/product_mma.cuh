@@ -12,9 +12,9 @@
 constexpr uint32_t BK = 64, PRODUCT_THREADS = 256;
 
 // Sizes of a tile, and where things lie in a stage of shared memory.
-template <uint32_t BM_, uint32_t BN_, uint32_t W_> struct Tiling {
+template <uint32_t BM_, uint32_t BN_, uint32_t W_, uint32_t WARPS_M_ = BM_ >= 64 ? 2 : 1> struct Tiling {
     static constexpr uint32_t BM = BM_, BN = BN_, W = W_;
-    static constexpr uint32_t WARPS_M = BM >= 64 ? 2 : 1, WARPS_N = 8 / WARPS_M;
+    static constexpr uint32_t WARPS_M = WARPS_M_, WARPS_N = 8 / WARPS_M;
     static constexpr uint32_t MI = BM / WARPS_M / 16, NI = BN / WARPS_N / 8; // tensor-core tiles of a warp
     static constexpr uint32_t ROW = W == BF16 ? 128 : W == Q8 ? 64 : 32;     // bytes of a weight row in a stage
     static constexpr uint32_t A_BYTES = BM * 128, W_BYTES = BN * ROW, SCALE_BYTES = W == BF16 ? 0 : BN * 4;

@@ -1,5 +1,6 @@
 //! Products with every kind of weight, at odd sizes and strides.
 
+use lacuna_kernels::device::Device;
 use lacuna_kernels::device::ops::{self, Dtype, Product, Rows, Weight, WeightDtype};
 use lacuna_kernels::{PackedWeight, Precision, WeightView};
 
@@ -24,7 +25,7 @@ fn every_weight_and_shape_matches_the_twin() {
             for weight in WEIGHT_DTYPES {
                 let stored = quantise(&w, weight);
                 let bytes = device.buffer_of(&stored.bytes).unwrap();
-                for (dtype, product) in paths(weight, depth) {
+                for (dtype, product) in paths(&device, weight, depth) {
                     let a = upload(&device, &x, dtype);
                     let out = poisoned(&device, rows * (cols + 2), Dtype::F32);
                     let a_rows = Rows::new(&a, dtype, rows, depth + 8).unwrap().columns(8, depth).unwrap();
@@ -48,11 +49,15 @@ fn every_weight_and_shape_matches_the_twin() {
 }
 
 /// Every kernel that takes these operands: tensor cores must take what they are documented to.
-fn paths(weight: WeightDtype, depth: usize) -> Vec<(Dtype, Product)> {
+fn paths(device: &Device, weight: WeightDtype, depth: usize) -> Vec<(Dtype, Product)> {
     let mut paths =
         vec![(Dtype::F32, Product::Auto), (Dtype::Bf16, Product::Auto), (Dtype::Bf16, Product::Plain)];
     if weight == WeightDtype::Bf16 || (weight != WeightDtype::F32 && depth.is_multiple_of(64)) {
         paths.push((Dtype::Bf16, Product::Tensor));
+    }
+    let hopper = device.info().emulated || device.info().compute_capability == (9, 0);
+    if weight == WeightDtype::Bf16 && hopper {
+        paths.push((Dtype::Bf16, Product::Warpgroups));
     }
     paths
 }

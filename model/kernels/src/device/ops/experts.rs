@@ -68,8 +68,10 @@ pub struct Groups {
     slots_max: usize,
 }
 
-/// Slots in a tile: what one block of the grouped products takes.
-pub(super) const TILE_ROWS: usize = 32;
+/// Slots in a tile, what one block of the grouped products takes: few where few share an expert.
+fn tile_rows(experts: usize, slots: usize) -> usize {
+    if slots > 32 * experts { 64 } else { 32 }
+}
 
 impl Groups {
     /// For up to `slots_max` slots (rows · top) of `experts` experts.
@@ -79,7 +81,7 @@ impl Groups {
     pub fn new(device: &Device, experts: usize, slots_max: usize) -> Result<Self, DeviceError> {
         Ok(Self {
             slots: device.alloc(slots_max.max(1) * 4)?,
-            table: device.alloc(tiles(experts, slots_max) * 12)?,
+            table: device.alloc(tiles_max(experts, slots_max) * 12)?,
             experts,
             slots_max,
         })
@@ -88,7 +90,7 @@ impl Groups {
     /// Bytes that [`Groups::new`] allocates.
     #[must_use]
     pub fn bytes(experts: usize, slots_max: usize) -> usize {
-        slots_max.max(1) * 4 + tiles(experts, slots_max) * 12
+        slots_max.max(1) * 4 + tiles_max(experts, slots_max) * 12
     }
 
     /// Slot numbers by expert, u32.
@@ -100,7 +102,12 @@ impl Groups {
 
 /// How many tiles there can be at most.
 fn tiles(experts: usize, slots: usize) -> usize {
-    (slots / TILE_ROWS + experts.min(slots)).max(1)
+    (slots / tile_rows(experts, slots) + experts.min(slots)).max(1)
+}
+
+/// The most for any number of slots up to `slots_max`: of either tile size.
+fn tiles_max(experts: usize, slots_max: usize) -> usize {
+    tiles(experts, slots_max).max(tiles(experts, slots_max.min(32 * experts)))
 }
 
 /// Sorts the `slots` expert numbers `ids` (u32) by expert, keeping their order inside one.
@@ -116,7 +123,7 @@ pub fn group(device: &Device, ids: Slice<'_>, slots: usize, groups: &Groups) -> 
         Arg::Slice(ids),
         Arg::U32(slots as u32),
         Arg::U32(groups.experts as u32),
-        Arg::U32(TILE_ROWS as u32),
+        Arg::U32(tile_rows(groups.experts, slots) as u32),
         Arg::Slice(groups.slots.all()),
         Arg::Slice(groups.table.all()),
         Arg::U32(tiles(groups.experts, slots) as u32),
@@ -192,10 +199,15 @@ fn gate_up_on_tensor_cores(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(
         Arg::U32(out.cols as u32),
         Arg::U32(a.cols as u32),
     ];
-    let names = ["experts_gate_up_bf16", "experts_gate_up_q8", "experts_gate_up_q4"];
-    let kernel = mma::name(TILE_ROWS, weight.dtype, names, names);
+    let tile_rows = tile_rows(groups.experts, out.rows);
+    let kernel = mma::name(
+        tile_rows,
+        weight.dtype,
+        ["experts_gate_up_32_bf16", "experts_gate_up_32_q8", "experts_gate_up_32_q4"],
+        ["experts_gate_up_64_bf16", "experts_gate_up_64_q8", "experts_gate_up_64_q4"],
+    );
     let grid = [out.cols.div_ceil(mma::TILE_COLS / 2) as u32, tiles(groups.experts, out.rows) as u32, 1];
-    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(TILE_ROWS, weight.dtype), &args)
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(tile_rows, weight.dtype), &args)
 }
 
 /// The second grouped product, see [`experts_down`].
@@ -272,10 +284,15 @@ fn down_on_tensor_cores(device: &Device, job: &ExpertsDown<'_>) -> Result<(), De
         Arg::U32(out.cols as u32),
         Arg::U32(a.cols as u32),
     ];
-    let names = ["experts_down_bf16", "experts_down_q8", "experts_down_q4"];
-    let kernel = mma::name(TILE_ROWS, weight.dtype, names, names);
+    let tile_rows = tile_rows(groups.experts, a.rows);
+    let kernel = mma::name(
+        tile_rows,
+        weight.dtype,
+        ["experts_down_32_bf16", "experts_down_32_q8", "experts_down_32_q4"],
+        ["experts_down_64_bf16", "experts_down_64_q8", "experts_down_64_q4"],
+    );
     let grid = [out.cols.div_ceil(mma::TILE_COLS) as u32, tiles(groups.experts, a.rows) as u32, 1];
-    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(TILE_ROWS, weight.dtype), &args)
+    device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(tile_rows, weight.dtype), &args)
 }
 
 /// `out[row] = Σ_k weights[row, k] · parts[row · top + k]`; `parts` f32 `[rows · top, cols]`.

@@ -13,6 +13,9 @@ pub enum Product {
     /// Tensor cores: bf16 activations with aligned rows; weights in bf16 with a depth of whole eights, or quantised with
     /// one of whole 64s.
     Tensor,
+    /// Tensor cores by warpgroups: bf16 throughout, compute capability 9.0 alone. Not yet run on a GPU, so that
+    /// [`Product::Auto`] takes it only where the environment says `LACUNA_WGMMA=1`.
+    Warpgroups,
 }
 
 /// Scratch memory that [`matmul`] makes good use of for `rows` rows and this weight, in bytes; 0 for none.
@@ -54,23 +57,32 @@ pub fn matmul_in(
             a.dtype, weight.dtype, weight.cols
         )
     })?;
-    if tensor && product != Product::Plain {
-        on_tensor_cores(device, (a, weight, out), 0.0, scratch)
-    } else {
-        plain(device, (a, weight, out), 0.0)
+    let warpgroups = mma::takes_by_warpgroups(device, a, weight);
+    ensure("matmul", warpgroups || product != Product::Warpgroups, || {
+        format!("warpgroups of {:?} do not take these operands", device.info().compute_capability)
+    })?;
+    match product {
+        Product::Plain => plain(device, (a, weight, out), 0.0),
+        _ if !tensor => plain(device, (a, weight, out), 0.0),
+        Product::Auto => {
+            let warpgroups = warpgroups && a.rows > 32 && mma::warpgroups_wanted();
+            on_tensor_cores(device, (a, weight, out), (0.0, warpgroups), scratch)
+        }
+        Product::Tensor => on_tensor_cores(device, (a, weight, out), (0.0, false), scratch),
+        Product::Warpgroups => on_tensor_cores(device, (a, weight, out), (0.0, true), scratch),
     }
 }
 
 fn on_tensor_cores(
     device: &Device,
     (a, weight, out): (Rows<'_>, Weight<'_>, Rows<'_>),
-    softcap: f32,
+    (softcap, warpgroups): (f32, bool),
     scratch: Option<Slice<'_>>,
 ) -> Result<(), DeviceError> {
     let (splits, depth) = mma::splits(device, a.rows, weight);
     let parts = scratch.filter(|s| splits > 1 && s.len() >= splits * a.rows * weight.rows * 4);
     let (splits, depth) = if parts.is_some() { (splits, depth) } else { (1, weight.cols) };
-    let tile_rows = mma::tile_rows(a.rows);
+    let tile_rows = if warpgroups { 128 } else { mma::tile_rows(a.rows) };
     let args = [
         Arg::Slice(a.data),
         Arg::U32(a.stride as u32),
@@ -91,6 +103,7 @@ fn on_tensor_cores(
         ["product_32_bf16", "product_32_q8", "product_32_q4"],
         ["product_128_bf16", "product_128_q8", "product_128_q4"],
     );
+    let kernel = if warpgroups { "product_wgmma" } else { kernel };
     let columns = u32_of("matmul", "the number of tiles", weight.rows.div_ceil(mma::TILE_COLS))?;
     let grid = [a.rows.div_ceil(tile_rows) as u32, columns, splits as u32];
     device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(tile_rows, weight.dtype), &args)?;
@@ -121,7 +134,7 @@ pub fn logits(
 ) -> Result<(), DeviceError> {
     check(states, table, out)?;
     if mma::takes(states, table) {
-        on_tensor_cores(device, (states, table, out), softcap, None)
+        on_tensor_cores(device, (states, table, out), (softcap, false), None)
     } else {
         plain(device, (states, table, out), softcap)
     }

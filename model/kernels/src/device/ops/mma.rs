@@ -18,6 +18,21 @@ pub(super) fn takes(a: Rows<'_>, weight: Weight<'_>) -> bool {
     a.dtype == Dtype::Bf16 && a.aligned() && weight.cols.is_multiple_of(depth)
 }
 
+/// Whether Hopper's warpgroups take it: bf16 by bf16, on a card that has them (the emulated one follows them too).
+pub(super) fn takes_by_warpgroups(device: &Device, a: Rows<'_>, weight: Weight<'_>) -> bool {
+    let info = device.info();
+    takes(a, weight)
+        && weight.dtype == WeightDtype::Bf16
+        && (info.emulated || info.compute_capability == (9, 0))
+}
+
+/// Whether the environment asks for warpgroups, read once.
+pub(super) fn warpgroups_wanted() -> bool {
+    static WANTED: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("LACUNA_WGMMA").is_some_and(|v| v == "1"));
+    *WANTED
+}
+
 /// Shared memory of a tile of `rows` by 128, bytes.
 pub(super) fn shared_bytes(rows: usize, dtype: WeightDtype) -> usize {
     let (row, scales) = match dtype {
