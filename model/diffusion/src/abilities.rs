@@ -17,6 +17,8 @@ pub(crate) struct Abilities {
     pub head_tokens: usize,
     /// Weight of the causal pass in every denoising step of an infill.
     pub guidance: f32,
+    /// Whether the whole text stands on the canvas.
+    pub whole_text: bool,
     /// Texts that compete with the canvases.
     pub drafts: Drafts,
     pub prompt_tokens_max: usize,
@@ -74,6 +76,7 @@ impl Abilities {
             suffix_tokens_min,
             head_tokens,
             guidance: lacuna.causal_guidance,
+            whole_text: lacuna.whole_text,
             drafts: lacuna.drafts,
             prompt_tokens_max: prompt_tokens_max(config),
             canvas_length,

@@ -12,6 +12,8 @@ pub(crate) struct Canvas {
     pub hole_start: usize,
     /// How many tokens the hole has.
     pub hole_len: usize,
+    /// Which rows of the hole are given after all, where one hole is several with text between them; empty: none.
+    pub given: Vec<bool>,
     /// Which stream of the generator this canvas draws from.
     pub stream: u64,
     /// Whether accepted tokens are sampled instead of the argmax.
@@ -26,6 +28,16 @@ impl Canvas {
     /// The rows of the hole.
     pub(crate) fn hole(&self) -> std::ops::Range<usize> {
         self.hole_start..self.hole_start + self.hole_len
+    }
+
+    /// Whether a row of the hole (from 0) is given.
+    pub(crate) fn is_given(&self, row: usize) -> bool {
+        self.given.get(row).copied().unwrap_or(false)
+    }
+
+    /// How many rows of the hole are to be filled.
+    pub(crate) fn free_len(&self) -> usize {
+        self.hole_len - self.given.iter().filter(|&&given| given).count()
     }
 
     /// The hole's tokens.
@@ -68,6 +80,7 @@ impl Frameset {
             tokens,
             hole_start: self.head.len(),
             hole_len: hole.len(),
+            given: Vec::new(),
             stream,
             sampled,
             first_allowed,

@@ -85,6 +85,8 @@ pub struct Lacuna {
     pub suffix_tokens_min: Option<usize>,
     /// Weight of the causal pass' log-probabilities in every denoising step of an infill; 0, the default, is the reference.
     pub causal_guidance: f32,
+    /// Whether the whole text stands on the canvas: of the prompt the encoder reads only what the model begins it with.
+    pub whole_text: bool,
     /// Texts that compete with the canvases; none by default.
     pub drafts: Drafts,
     /// Most prompt tokens that are read.
@@ -119,6 +121,11 @@ impl Lacuna {
             suffix_tokens_min: optional("suffix_tokens_min", canvas_length)?,
             prompt_tokens_max: optional("prompt_tokens_max", TOKENS_MAX)?,
             causal_guidance: object.number("causal_guidance", Some(0.0), 0.0..=10.0)? as f32,
+            whole_text: match object.string("canvas_holds")?.as_deref() {
+                None | Some("hole") => false,
+                Some("text") => true,
+                Some(other) => return Err(object.wrong("canvas_holds", "\"hole\" or \"text\"", other)),
+            },
             drafts: drafts(&object)?,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,

@@ -6,8 +6,11 @@ use crate::engine::DiffusionEngine;
 use crate::heal::heal;
 use crate::prompt::{Prompt, cut};
 use crate::rank::tokenizer_fault;
+use crate::template::Given;
 use crate::watch::ms;
-use lacuna_engine::{CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Origin, Stats};
+use lacuna_engine::{
+    CancelToken, Candidate, EngineError, HoleKind, InfillRequest, Infilled, Origin, Start, Stats,
+};
 use std::time::Instant;
 
 /// Greedy decoding as it goes.
@@ -47,6 +50,9 @@ impl DiffusionEngine {
     ) -> Result<Infilled, EngineError> {
         request.validate(&self.limits)?;
         let start = Instant::now();
+        if let Start::Template(template) = &request.start {
+            return self.template_left_to_right(request, template, Given::AsReached, cancel);
+        }
         let prompt = self.healed_prompt(request)?;
         let limit = self.causal_limit(request);
         let (kind, suffix) = (request.kind, request.suffix.clone());
@@ -67,6 +73,9 @@ impl DiffusionEngine {
             let reason = "its config.json names no fill-in-the-middle tokens (\"lacuna\": {\"fim\": …})";
             return Err(EngineError::Unsupported(reason.to_owned()));
         };
+        if let Start::Template(template) = &request.start {
+            return self.template_left_to_right(request, template, Given::First(fim.middle), cancel);
+        }
         let start = Instant::now();
         let prompt = self.fim_prompt(request, fim)?;
         let limit = self.causal_limit(request);

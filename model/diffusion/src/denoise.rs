@@ -101,7 +101,7 @@ impl Condensing {
     pub(crate) fn new(canvas: Canvas, rules: &Rules) -> Self {
         let steps_max = match rules.noise {
             Noise::Uniform => rules.steps_max,
-            Noise::Mask { .. } => rules.steps_max.min(canvas.hole_len + 1),
+            Noise::Mask { .. } => rules.steps_max.min(canvas.free_len() + 1),
         };
         let rows = canvas.hole_len;
         Self {
@@ -117,7 +117,7 @@ impl Condensing {
         }
     }
 
-    fn done(&self) -> bool {
+    pub(crate) fn done(&self) -> bool {
         self.settled || self.steps >= self.steps_max
     }
 
@@ -129,9 +129,9 @@ impl Condensing {
         self.argmax.iter().enumerate().map(choose).collect()
     }
 
-    /// Mean entropy of the hole at the last step, nats.
+    /// Mean entropy of what was to be filled at the last step, nats.
     pub(crate) fn entropy_mean(&self) -> f32 {
-        self.entropy.iter().sum::<f32>() / self.entropy.len().max(1) as f32
+        self.entropy.iter().sum::<f32>() / self.canvas.free_len().max(1) as f32
     }
 }
 
@@ -257,7 +257,9 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
         for &id in rules.banned.iter() {
             logits[id as usize] = f32::NEG_INFINITY;
         }
-        if let (0, Some(allowed)) = (row, &c.canvas.first_allowed) {
+        if c.canvas.is_given(row) {
+            be_certain(logits, c.canvas.tokens[c.canvas.hole_start + row]);
+        } else if let (0, Some(allowed)) = (row, &c.canvas.first_allowed) {
             forbid(logits, allowed);
         }
         let stats = row_stats(logits, 1.0);
@@ -265,7 +267,7 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
         c.argmax.push(stats.argmax as u32);
     }
     c.steps += 1;
-    let progress = (hole_len * c.steps).div_ceil(c.steps_max);
+    let progress = (c.canvas.free_len() * c.steps).div_ceil(c.steps_max);
     accept_rows(c, rules, progress);
     let unchanged = renoise(c, logits, rules);
     let may_end = c.stop.observe(&c.argmax, &c.entropy);
@@ -273,6 +275,13 @@ fn advance(c: &mut Condensing, logits: &mut [f32], rules: &Rules) {
     let masked = matches!(rules.noise, Noise::Mask { .. });
     let at_rest = masked && unchanged && c.accepted.iter().all(|&a| a);
     c.settled = may_end || at_rest;
+}
+
+/// A given row inside the hole is a row that the model is certain of: it is accepted for nothing, keeps its token, and its
+/// self-conditioning is the token itself.
+fn be_certain(logits: &mut [f32], token: u32) {
+    logits.fill(f32::NEG_INFINITY);
+    logits[token as usize] = 0.0;
 }
 
 /// Leaves only the allowed tokens, unless that leaves none.
@@ -292,7 +301,7 @@ fn accept_rows(c: &mut Condensing, rules: &Rules, progress: usize) {
         c.accepted = accept::entropy_bound(&c.entropy, rules.entropy_bound);
         return;
     }
-    let mut order: Vec<usize> = (0..c.entropy.len()).collect();
+    let mut order: Vec<usize> = (0..c.entropy.len()).filter(|&row| !c.canvas.is_given(row)).collect();
     if rules.guidance == 0.0 {
         order.sort_by(|&a, &b| c.entropy[a].total_cmp(&c.entropy[b]));
     }

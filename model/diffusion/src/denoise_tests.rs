@@ -94,6 +94,29 @@ fn given_rows_never_change() {
     }
 }
 
+/// Three holes of one row with given rows between them: only the holes change, and only they count as progress.
+#[test]
+fn given_rows_inside_the_hole_never_change_whatever_the_noise() {
+    for noise in [MASK, Noise::Uniform] {
+        let net = Believer { answer: vec![3, 4, 5, 3, 4], unsure: true, seen: RefCell::default() };
+        let given = vec![false, true, false, true, false];
+        let canvas = Canvas { given, ..around().canvas(&[7, 6, 7, 0, 7], 0, false) };
+        let mut batch = [Condensing::new(canvas, &rules(noise))];
+        let mut accepted = Vec::new();
+        condense(&net, &mut batch, &rules(noise), &CancelToken::new(), &mut |batch| {
+            accepted.push(batch[0].accepted.clone());
+        })
+        .unwrap();
+        assert!(net.seen.borrow().iter().all(|tokens| (tokens[2], tokens[4]) == (6, 0)));
+        assert_eq!(batch[0].answer(), [3, 6, 5, 0, 4]);
+        assert!(batch[0].entropy_mean() > 0.1, "of the holes alone, none of which is sure");
+        if noise == MASK {
+            assert_eq!(batch[0].steps, 4, "three tokens need four steps at most");
+            assert_eq!(accepted[0], [true, true, false, true, false], "one hole a step, and what is given");
+        }
+    }
+}
+
 #[test]
 fn mask_noise_makes_its_share_of_progress_even_when_the_model_is_never_sure() {
     let net = Believer { answer: vec![3, 4, 5], unsure: true, seen: RefCell::default() };

@@ -49,7 +49,11 @@ impl DiffusionEngine {
         let header = self.abilities.prompt.header(language);
         let fixed = header.len();
         let ids = assemble(header, &context, &prefix, self.abilities.prompt_tokens_max);
-        let (ids, head) = split_head(ids, self.abilities.head_tokens)?;
+        let head = match self.abilities.whole_text {
+            true => (ids.len() + 1).saturating_sub(fixed),
+            false => self.abilities.head_tokens,
+        };
+        let (ids, head) = split_head(ids, head)?;
         Ok(Prompt { ids, head, header: fixed, lead })
     }
 
@@ -58,7 +62,11 @@ impl DiffusionEngine {
         if let Some(chat) = &self.chat {
             return chat.prompt(&self.tokenizer, request, self.chat_layout(request)?);
         }
-        let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
+        let (prefix, lead) = match self.abilities.whole_text {
+            // Every token of such a text has its place; none is cut or taken back.
+            true => (self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?, None),
+            false => heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?,
+        };
         self.prompt(request.language.as_deref(), &request.context, prefix, lead)
     }
 

@@ -43,6 +43,10 @@ impl DiffusionEngine {
         let mut candidates = Vec::new();
         match &request.start {
             Start::Noise => self.fill_from_noise(&job, &mut candidates, &mut run)?,
+            Start::Template(template) => {
+                let drafts = self.fill_template(&job, template, &mut run)?;
+                self.compete(&job, drafts, &mut candidates, &mut run)?;
+            }
             Start::Text { text, strength } => {
                 let drafts = self.drafts_from_text(&job, text, *strength, &mut run)?;
                 self.compete(&job, drafts, &mut candidates, &mut run)?;
@@ -226,13 +230,24 @@ impl DiffusionEngine {
         canvases: Vec<Canvas>,
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
+        let batch = self.condensed(job, canvases, run)?;
+        batch.iter().map(|condensing| self.draft(job, condensing)).collect()
+    }
+
+    /// Condenses canvases side by side.
+    pub(crate) fn condensed(
+        &self,
+        job: &Job<'_>,
+        canvases: Vec<Canvas>,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Condensing>, EngineError> {
         let mut batch: Vec<Condensing> =
             canvases.into_iter().map(|c| Condensing::new(c, &job.rules)).collect();
         run.stats.canvases += batch.len();
         run.stats.forwards += condense(&self.session, &mut batch, &job.rules, run.cancel, &mut |batch| {
             run.watch.after_step(batch)
         })?;
-        batch.iter().map(|condensing| self.draft(job, condensing)).collect()
+        Ok(batch)
     }
 
     fn draft(&self, job: &Job<'_>, condensing: &Condensing) -> Result<Draft, EngineError> {

@@ -53,6 +53,7 @@ mod session;
 pub mod shape;
 mod shipped;
 mod step_bench;
+mod template;
 mod tokenizer;
 pub mod traffic;
 mod watch;

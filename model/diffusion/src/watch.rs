@@ -48,6 +48,7 @@ pub(crate) struct Watch<'a> {
     drafts: usize,
     muted: bool,
     lead: String,
+    between: Vec<(usize, String)>,
     block: usize,
 }
 
@@ -62,6 +63,7 @@ impl<'a> Watch<'a> {
             drafts: 0,
             muted: false,
             lead: String::new(),
+            between: Vec::new(),
             block: 0,
         }
     }
@@ -83,6 +85,11 @@ impl<'a> Watch<'a> {
     /// The hole's first token begins with `lead`, which is the prefix's and not shown again.
     pub(crate) fn strip(&mut self, lead: &str) {
         lead.clone_into(&mut self.lead);
+    }
+
+    /// Where one hole is several: the texts between them, each with the row of the hole that it stands before.
+    pub(crate) fn between(&mut self, texts: Vec<(usize, String)>) {
+        self.between = texts;
     }
 
     /// The following steps belong to another draft in blocks; only the first one is shown.
@@ -120,7 +127,25 @@ impl<'a> Watch<'a> {
             block: self.block,
             step: leading.steps,
             steps_max: leading.steps_max,
-            cells: leading.answer().into_iter().enumerate().map(cell).collect(),
+            cells: match self.between.is_empty() {
+                true => leading.answer().into_iter().enumerate().map(cell).collect(),
+                false => self.cells_between(leading, leading.answer().into_iter().enumerate().map(cell)),
+            },
         }
+    }
+
+    /// `cells` without those of given rows, and in their stead the texts between the holes as they are written.
+    fn cells_between(&self, leading: &Condensing, cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
+        let mut shown = Vec::new();
+        let mut texts = self.between.iter().peekable();
+        for (row, cell) in cells.enumerate() {
+            while let Some((_, text)) = texts.next_if(|(at, _)| *at <= row) {
+                shown.push(Cell { text: text.clone(), state: CellState::Clamped, entropy: 0.0 });
+            }
+            if !leading.canvas.is_given(row) {
+                shown.push(cell);
+            }
+        }
+        shown
     }
 }

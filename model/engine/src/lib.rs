@@ -19,6 +19,6 @@ pub use candidate::{Candidate, Infilled, Origin, Stats};
 pub use error::EngineError;
 pub use frame::{Cell, CellState, Frame, FrameSink, NoFrames};
 pub use request::{
-    GenerateRequest, HoleKind, InfillRequest, Limits, Method, Preset, Sampling, ScoreRequest, Start,
+    GenerateRequest, HoleKind, InfillRequest, Limits, Method, Preset, Sampling, ScoreRequest, Start, Template,
 };
 pub use traits::{Engine, ModelInfo, NoiseInfo, Scored, TokenCounter};

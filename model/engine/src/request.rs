@@ -90,6 +90,40 @@ pub enum Start {
         /// 0 keeps it, 1 forgets it.
         strength: f32,
     },
+    /// Several holes with given text between them: they condense together, each in view of all others.
+    Template(Template),
+}
+
+/// `hole between[0] hole between[1] … hole`; a candidate's text is the whole of it, filled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// What stands between the holes.
+    pub between: Vec<String>,
+    /// How many tokens each hole has, one more than there are texts; empty: as many as the model's holes have, where that is
+    /// one number.
+    pub tokens: Vec<usize>,
+}
+
+impl Template {
+    /// How many holes there are.
+    #[must_use]
+    pub const fn holes(&self) -> usize {
+        self.between.len() + 1
+    }
+
+    fn check(&self, limits: &Limits) -> Result<(), EngineError> {
+        if !self.tokens.is_empty() && self.tokens.len() != self.holes() {
+            return Err(EngineError::InvalidRequest(format!(
+                "each of the {} holes needs a number of tokens, found {}",
+                self.holes(),
+                self.tokens.len()
+            )));
+        }
+        self.tokens.iter().try_for_each(|&tokens| {
+            at_least_one("hole length", tokens)?;
+            at_most("hole length", tokens, limits.hole_tokens_max)
+        })
+    }
 }
 
 /// Fill the hole between `prefix` and `suffix`.
@@ -140,7 +174,11 @@ impl InfillRequest {
     /// [`EngineError::InvalidRequest`] naming the field, what it held and what is allowed.
     pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
         check_sampling(&self.sampling, limits)?;
-        let present = if let Start::Text { text, .. } = &self.start { text.len() } else { 0 };
+        let present = match &self.start {
+            Start::Noise => 0,
+            Start::Text { text, .. } => text.len(),
+            Start::Template(template) => template.between.iter().map(String::len).sum(),
+        };
         let present = present + self.earlier.iter().map(String::len).sum::<usize>();
         let present = present + self.instruction.as_ref().map_or(0, String::len);
         let bytes = self.context.len() + self.prefix.len() + self.suffix.len() + present;
@@ -149,6 +187,9 @@ impl InfillRequest {
             && !(0.0..=1.0).contains(&strength)
         {
             return Err(EngineError::InvalidRequest(format!("strength must lie in 0..=1, found {strength}")));
+        }
+        if let Start::Template(template) = &self.start {
+            template.check(limits)?;
         }
         Ok(())
     }
