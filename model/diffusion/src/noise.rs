@@ -54,6 +54,12 @@ impl Generator {
         Self { seed }
     }
 
+    /// What it was made with.
+    #[cfg(feature = "device")]
+    pub(crate) const fn seed(self) -> u64 {
+        self.seed
+    }
+
     /// 64 random bits for `at`; `lane` separates several draws at the same coordinates.
     pub(crate) fn bits(self, at: Coordinates, lane: u64) -> u64 {
         let mut state = self.seed;

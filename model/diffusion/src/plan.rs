@@ -93,8 +93,9 @@ pub(crate) const ENCODE_ROWS: usize = 1024;
 pub(crate) const LOGIT_ROWS: usize = 64;
 /// Tokens of one row that take part in its soft embedding, at most; a row with more takes the exact path.
 pub(crate) const SURVIVORS_MAX: usize = 1024;
-/// Pieces into which attention may cut its prefix.
-pub(crate) const ATTENTION_SPLITS: usize = 8;
+/// Pieces into which a denoising step's attention and products may be cut to fill a device, and up to how many rows it
+/// takes that to fill one.
+const SPLITS: (usize, usize) = (8, 128);
 /// The context is never planned below this.
 const CONTEXT_MIN: usize = 256;
 
@@ -107,6 +108,8 @@ pub struct MemoryPlan {
     pub context: usize,
     /// Rows that one pass works on, at most.
     pub rows: usize,
+    /// Rows of a denoising step, at most.
+    pub step_rows: usize,
     /// All weights.
     pub weight_bytes: usize,
     /// The KV cache.
@@ -130,15 +133,24 @@ impl MemoryPlan {
     /// What `load` takes with a context of `context` positions.
     #[must_use]
     pub fn new(config: &Config, load: Load, context: usize) -> Self {
-        let rows = (load.batch * load.canvas).max(ENCODE_ROWS.min(context.max(1)));
+        let step_rows = load.batch * load.canvas;
+        let rows = step_rows.max(ENCODE_ROWS.min(context.max(1)));
         Self {
             format: load.format,
             context,
             rows,
+            step_rows,
             weight_bytes: weight_bytes(config, load.format),
             kv_bytes: context * kv_bytes_per_position(config, load.format),
-            buffer_bytes: buffer_bytes(config, load.format, rows) + rope_bytes(config, context + rows),
+            buffer_bytes: buffer_bytes(config, load.format, rows)
+                + step_bytes(config, step_rows)
+                + rope_bytes(config, context + rows),
         }
+    }
+
+    /// Scratch memory for cutting attention and products into pieces.
+    pub(crate) fn scratch_bytes(&self, config: &Config) -> usize {
+        scratch_bytes(config, self.step_rows)
     }
 
     /// Positions that tokens of a pass may have: the context and what stands after it.
@@ -342,8 +354,8 @@ impl BufferSizes {
 fn buffer_bytes(config: &Config, format: WeightFormat, rows: usize) -> usize {
     let sizes = BufferSizes::of(config, format, rows);
     let (hidden, top) = (config.hidden_size, config.experts_per_token);
-    // Residual stream, branch outputs, soft embedding; projections; gate and up.
-    let floats = rows * (5 * hidden + sizes.qkv + sizes.gate_up);
+    // Residual stream, two branch outputs, soft embedding; projections; gate and up.
+    let floats = rows * (4 * hidden + sizes.qkv + sizes.gate_up);
     // Two normed inputs; queries, keys, values and the attention's output; the gated products.
     let acts = rows
         * (2 * hidden
@@ -352,11 +364,23 @@ fn buffer_bytes(config: &Config, format: WeightFormat, rows: usize) -> usize {
             + config.intermediate_size
             + top * config.expert_intermediate_size);
     let slots = rows * top * hidden; // what each expert adds to its rows, f32
-    let routing = rows * top * 4 + config.experts * 2; // ids, weights, order and offsets, 32 bits
-    let splits = rows * config.heads * ATTENTION_SPLITS * 2 + rows * sizes.q * ATTENTION_SPLITS;
+    // Ids and weights of the experts, their order, and the tiles of the grouped products; token ids and row numbers.
+    let routing = rows * top * 3 + 3 * (rows * top / 64 + config.experts.min(rows * top)) + 2 * rows;
     let logits = LOGIT_ROWS.min(rows) * config.vocab_size;
-    let survivors = rows * SURVIVORS_MAX * 2;
-    4 * (floats + slots + routing + splits + logits + survivors) + sizes.activation * acts
+    4 * (floats + slots + routing + logits) + sizes.activation * acts
+}
+
+/// What the fused head keeps of `rows` rows: a share of the statistics for each tile of 64 tokens, candidates with four
+/// times the room of the survivors, and the survivors; and the scratch memory.
+fn step_bytes(config: &Config, rows: usize) -> usize {
+    let head = rows * 4 * (config.vocab_size.div_ceil(64) * 4 + 8 + SURVIVORS_MAX * 10);
+    head + scratch_bytes(config, rows)
+}
+
+fn scratch_bytes(config: &Config, rows: usize) -> usize {
+    let (splits, rows_max) = SPLITS;
+    let widest = config.layers.iter().map(|layer| config.heads * (layer.head_dim + 2)).max().unwrap_or(0);
+    4 * splits * rows.min(rows_max) * widest.max(config.hidden_size)
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ fn plans_read_well() {
         format: WeightFormat::Q4,
         context: 8192,
         rows: 1024,
+        step_rows: 256,
         weight_bytes: 14_550_000_000,
         kv_bytes: 1_845_000_000,
         buffer_bytes: 612_300_000,

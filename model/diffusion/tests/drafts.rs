@@ -28,7 +28,8 @@ fn folder_with(drafts: Value, folder: &Path) -> PathBuf {
 fn engine(drafts: Value) -> impl Engine {
     let folder = TempDir::new();
     let model = Some(folder_with(drafts, folder.path()));
-    load(&LoadOptions { model, threads: Some(2), precision: PrecisionChoice::F32, ..LoadOptions::default() }).unwrap()
+    load(&LoadOptions { model, threads: Some(2), precision: PrecisionChoice::F32, ..LoadOptions::default() })
+        .unwrap()
 }
 
 fn request(kind: HoleKind, suffix: &str) -> InfillRequest {

@@ -1,7 +1,7 @@
 //! `lacuna bench step` on a device: a step's time, its parts, and the ceilings it is held against, all in one run.
 
 use super::fast::Loop;
-use super::fault::{device_fault, run_fault};
+use super::fault::run_fault;
 use super::store::Origin;
 use super::{DeviceNet, Wanted, formats};
 use crate::canvas::Frameset;
@@ -70,9 +70,8 @@ fn measure(
 ) -> Result<DeviceTimes, EngineError> {
     let fault = |error: DeviceError| run_fault(&error);
     let vocabulary = net.config.vocab_size as u32;
-    let draw = |stream, position| {
-        Generator::new(0).below(Coordinates { stream, step: 0, position }, 0, vocabulary)
-    };
+    let draw =
+        |stream, position| Generator::new(0).below(Coordinates { stream, step: 0, position }, 0, vocabulary);
     let prompt: Vec<u32> = (0..bench.prefix as u64).map(|i| draw(u64::MAX, i)).collect();
     let started = Instant::now();
     net.encode_chunks(&prompt, cancel, None)?;
@@ -127,7 +126,6 @@ fn rules(steps: usize) -> Rules {
         stability: generation.stability_threshold,
         confidence: -1.0,
         noise: Noise::Uniform,
-        order: crate::config::Order::default(),
         source: NoiseSource::Drawn(Generator::new(0)),
         guidance: 0.0,
         banned: Arc::from([]),

@@ -2,7 +2,7 @@
 
 use super::layer::Layer;
 use crate::config::Config;
-use crate::plan::{BufferSizes, LOGIT_ROWS, WeightFormat};
+use crate::plan::{BufferSizes, LOGIT_ROWS, MemoryPlan, WeightFormat};
 use lacuna_kernels::device::ops::{Dtype, Groups, Rows, attention_scratch_bytes, matmul_scratch_bytes};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
@@ -37,21 +37,22 @@ pub(crate) struct Buffers {
     scratch: Option<Buffer>,
 }
 
-/// Scratch memory that attention and matrix products make good use of, in bytes.
+/// Scratch memory that attention and matrix products make good use of in a denoising step, in bytes; never more than planned.
+/// Longer passes fill the device without being split.
 pub(crate) fn scratch_bytes(
     device: &Device,
     config: &Config,
     layers: &[Layer],
-    rows: usize,
+    plan: MemoryPlan,
 ) -> Result<usize, DeviceError> {
-    let mut most = 0;
+    let (mut most, rows) = (0, plan.step_rows);
     for layer in layers {
         most = most.max(attention_scratch_bytes(device, rows, config.heads, layer.config.head_dim));
         for matrix in layer.matrices() {
             most = most.max(matmul_scratch_bytes(device, rows, matrix.view()?));
         }
     }
-    Ok(most)
+    Ok(most.min(plan.scratch_bytes(config)))
 }
 
 impl Buffers {
@@ -103,11 +104,6 @@ impl Buffers {
     /// Rows of logits it has room for.
     pub(crate) fn logit_rows_max(&self) -> usize {
         LOGIT_ROWS.min(self.sizes.rows)
-    }
-
-    /// Type of activations, keys and values.
-    pub(crate) fn act(&self) -> Dtype {
-        self.act
     }
 
     pub(crate) fn x(&self, rows: usize) -> Result<Rows<'_>, DeviceError> {

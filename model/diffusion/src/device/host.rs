@@ -7,11 +7,12 @@ use super::layer::Pass;
 use crate::attention::Mode;
 use crate::backend::Backend;
 use crate::config::Config;
+use crate::denoise::{Condensing, Rules};
 use crate::net::{Canvases, check_batch, check_rows, defect};
 use crate::plan::parameters;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::DeviceError;
-use lacuna_kernels::device::ops::{convert, embed, gather, logits};
+use lacuna_kernels::device::ops::{convert, embed, gather, logits, soft_embedding_exact};
 
 impl Backend for DeviceNet {
     fn config(&self) -> &Config {
@@ -115,20 +116,18 @@ impl Backend for DeviceNet {
     fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError> {
         let (hidden, vocabulary) = (self.config.hidden_size, self.config.vocab_size);
         check_rows(scaled, vocabulary)?;
-        let rows = scaled.len() / vocabulary;
-        let mut probabilities = scaled.to_vec();
-        lacuna_kernels::softmax_rows(&mut probabilities, vocabulary, 1.0);
-        let mut out = vec![0.0; rows * hidden];
-        for first in (0..vocabulary).step_by(self.buffers.rows_max()) {
-            let ids: Vec<u32> =
-                (first..vocabulary.min(first + self.buffers.rows_max())).map(|id| id as u32).collect();
-            let table = self.embed(&ids)?;
-            for (row, out) in out.chunks_exact_mut(hidden).enumerate() {
-                for (id, e) in ids.iter().zip(table.chunks_exact(hidden)) {
-                    lacuna_kernels::scale_add(out, e, probabilities[row * vocabulary + *id as usize]);
-                }
+        let mut out = Vec::with_capacity(scaled.len() / vocabulary * hidden);
+        let mut run = || -> Result<(), DeviceError> {
+            for scaled in scaled.chunks(self.buffers.logit_rows_max() * vocabulary) {
+                let rows = scaled.len() / vocabulary;
+                self.buffers.logits_memory().upload_slice(0, scaled)?;
+                let (logits, to) = ((self.buffers.logits(rows)?, 1.0), (self.buffers.y(rows)?, None));
+                soft_embedding_exact(&self.device, logits, self.table.view()?, self.root(), to)?;
+                out.extend(self.states(rows)?);
             }
-        }
+            Ok(())
+        };
+        run().map_err(|error| run_fault(&error))?;
         Ok(out)
     }
 
@@ -146,6 +145,16 @@ impl Backend for DeviceNet {
         };
         run().map_err(|error| run_fault(&error))?;
         Ok(out)
+    }
+
+    fn condense(
+        &self,
+        batch: &mut [Condensing],
+        rules: &Rules,
+        cancel: &CancelToken,
+        after_step: &mut dyn FnMut(&[Condensing]),
+    ) -> Option<Result<usize, EngineError>> {
+        self.takes(batch, rules).then(|| self.condense_here(batch, rules, cancel, after_step))
     }
 
     fn positions_max(&self) -> usize {

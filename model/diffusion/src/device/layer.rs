@@ -10,7 +10,7 @@ use crate::plan::WeightFormat;
 use lacuna_kernels::Span;
 use lacuna_kernels::device::ops::{
     Attention, Branches, ExpertsDown, ExpertsGateUp, Heads, Residual, Router, Rows, attention, experts_down,
-    experts_gate_up, gated, group, heads, matmul, residual, route,
+    experts_gate_up, group, heads, matmul, matmul_gated, residual, route,
 };
 use lacuna_kernels::device::{Device, DeviceError, Slice};
 
@@ -240,8 +240,8 @@ impl Layer {
         device.mark("dense")?;
         let (gate_up, active) = (buffers.gate_up(rows)?, buffers.active(rows)?);
         let y = buffers.y(rows)?;
-        matmul(device, buffers.a(rows)?, self.gate_up.view()?, gate_up, buffers.scratch())?;
-        gated(device, gate_up, active)?;
+        let operands = (buffers.a(rows)?, self.gate_up.view()?, active);
+        matmul_gated(device, operands, gate_up, buffers.scratch())?;
         matmul(device, active, self.down.view()?, y, buffers.scratch())?;
         self.run_experts(device, buffers, rows)?;
         device.mark("norms")?;

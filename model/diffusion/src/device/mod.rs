@@ -12,19 +12,21 @@ mod fault;
 mod host;
 mod layer;
 mod store;
+#[cfg(all(test, feature = "emulated"))]
+mod tests;
 
 use crate::attention::Mode;
 use crate::config::{Config, GenerationConfig};
 use crate::error::LoadError;
 use crate::layer::{DECODER, ENCODER};
 use crate::load::{LoadEvent, PrecisionChoice, Report, positions_beyond};
-use crate::plan::{DoesNotFit, Load, MemoryPlan, WeightFormat, storable};
+use crate::plan::{DoesNotFit, Load, MemoryPlan, SURVIVORS_MAX, WeightFormat, storable};
 use crate::weights::{ModelSource, Weights};
 use buffers::{Buffers, scratch_bytes};
 use cache::{Cache, Ropes};
 use fault::{device_fault, run_fault};
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::device::ops::{add_scaled, embed, gated, matmul, rms_norm};
+use lacuna_kernels::device::ops::{Head, Rows, add_scaled, embed, matmul, matmul_gated, rms_norm};
 use lacuna_kernels::device::{Device, DeviceError};
 use layer::{Layer, Memory, Pass};
 use store::{Matrix, Origin, Part, Store, Vector};
@@ -45,6 +47,8 @@ pub(crate) struct DeviceNet {
     /// Positions of the cache that count.
     len: usize,
     buffers: Buffers,
+    /// What the loop on the device makes of a step's states.
+    head: Head,
 }
 
 /// The self-conditioning block's weights.
@@ -54,6 +58,9 @@ struct Conditioning {
     gate_up: Matrix, // [2 · intermediate, hidden]
     down: Matrix,    // [hidden, intermediate]
 }
+
+/// Canvases that a request's batch has room for; more go through the host's loop.
+const CANVASES: usize = 4;
 
 /// What a device is to hold.
 pub(crate) struct Wanted {
@@ -88,7 +95,7 @@ impl DeviceNet {
         let wanted = crate::abilities::prompt_tokens_max(&config) + beyond;
         let wanted = Wanted {
             formats: formats(precision),
-            canvases: (1, config.canvas_length),
+            canvases: (CANVASES, config.canvas_length),
             context: (beyond + 64, wanted),
             config,
             generation,
@@ -119,14 +126,14 @@ impl DeviceNet {
         let layers = (0..config.layers.len()).map(layer).collect::<Result<Vec<_>, _>>()?;
         let conditioning = Conditioning::load(&mut store, hidden, dense, format)?;
         let norm = store.vector(&format!("{shared}.norm.weight"), hidden)?;
-        let scratch =
-            scratch_bytes(device, &config, &layers, plan.rows).map_err(|error| device_fault(&error))?;
+        let scratch = scratch_bytes(device, &config, &layers, plan).map_err(|error| device_fault(&error))?;
         let memory = || -> Result<_, DeviceError> {
             let cache = Cache::new(device, &config, format, plan.context)?;
             let ropes = Ropes::new(device, &config, plan.positions())?;
-            Ok((cache, ropes, Buffers::new(device, &config, (format, plan.rows), scratch)?))
+            let buffers = Buffers::new(device, &config, (format, plan.rows), scratch)?;
+            Ok((cache, ropes, buffers, Head::new(device, plan.step_rows, config.vocab_size, SURVIVORS_MAX)?))
         };
-        let (cache, ropes, buffers) = memory().map_err(|error| device_fault(&error))?;
+        let (cache, ropes, buffers, head) = memory().map_err(|error| device_fault(&error))?;
         let device = device.clone();
         Ok(Self {
             device,
@@ -141,6 +148,7 @@ impl DeviceNet {
             cache,
             len: 0,
             buffers,
+            head,
         })
     }
 
@@ -229,7 +237,7 @@ impl DeviceNet {
         &'a self,
         index: usize,
         pass: Pass,
-        own: (lacuna_kernels::device::ops::Rows<'a>, lacuna_kernels::device::ops::Rows<'a>),
+        own: (Rows<'a>, Rows<'a>),
     ) -> Result<Memory<'a>, DeviceError> {
         let (rope, pairs) = self.ropes.of(index);
         Ok(Memory { prefix: self.cache.rows(index, 0, pass.position)?, own, rope, pairs })
@@ -292,8 +300,8 @@ impl DeviceNet {
             let (a, y) = (buffers.a(rows)?, buffers.y(rows)?);
             let (gate_up, active) = (buffers.gate_up(rows)?, buffers.active(rows)?);
             rms_norm(device, buffers.soft(rows)?, Some(self.conditioning.norm.view()), eps, a)?;
-            matmul(device, a, self.conditioning.gate_up.view()?, gate_up, buffers.scratch())?;
-            gated(device, gate_up, active)?;
+            let operands = (a, self.conditioning.gate_up.view()?, active);
+            matmul_gated(device, operands, gate_up, buffers.scratch())?;
             matmul(device, active, self.conditioning.down.view()?, y, buffers.scratch())?;
             add_scaled(device, x, y, 1.0)?;
         }

@@ -166,7 +166,10 @@ impl<'a> Store<'a> {
             let encoded = encode(stored, from * cols..from * cols + count, cols, format);
             let encoded = encoded.map_err(|fault| fault.into_load(name))?;
             let place = (first + from) * cols;
-            let upload = |at: usize, bytes: &[u8]| self.device.upload(&matrix.buffer, at, bytes);
+            let upload = |at: usize, bytes: &[u8]| match bytes {
+                [] => Ok(()), // formats without scales
+                bytes => self.device.upload(&matrix.buffer, at, bytes),
+            };
             upload(values_at + encoded.value_bytes_at(place), &encoded.values)
                 .and_then(|()| upload(scales_at + place / lacuna_kernels::quant::BLOCK * 2, &encoded.scales))
                 .map_err(|error| device_fault(&error))?;

@@ -1,0 +1,389 @@
+//! The denoising loop that stays on the device: one recorded sequence of launches a step, and one small read by the host.
+//!
+//! Taken where noise is uniform, nothing guides and no row inside a hole is given ([`DeviceNet::takes`]); everything else
+//! goes through the host's loop, its twin ([`crate::denoise::condense`]). A step: token embeddings, self-conditioning, the
+//! layers, the fused head over the holes' rows, the sampler, and the soft embedding for the next step. Self-conditioning of
+//! given rows is the token's own embedding: the tokens are embedded once more behind the sampler, and the holes' rows are
+//! written over. Rows with too many survivors take the exact path between two steps.
+
+use super::DeviceNet;
+use super::fault::run_fault;
+use super::layer::Pass;
+use crate::accept;
+use crate::attention::Mode;
+use crate::config::Noise;
+use crate::denoise::{Condensing, Rules};
+use crate::noise::{Generator, NoiseSource};
+use lacuna_engine::{CancelToken, EngineError};
+use lacuna_kernels::device::ops::{
+    CanvasState, HeadJob, Masks, OVERFLOW, Sampler, embed, gather, head, logits, sampler_step,
+    soft_embedding, soft_embedding_exact,
+};
+use lacuna_kernels::device::{Buffer, Device, DeviceError, Graph, Slice};
+use std::sync::Arc;
+
+/// A batch on the device, and how to take its next step.
+pub(crate) struct Loop<'n> {
+    net: &'n DeviceNet,
+    pass: Pass,
+    /// Rows of all holes.
+    rows: usize,
+    hole_max: usize,
+    seed: u64,
+    schedule: (f64, f64, usize),
+    status: Status,
+    picked: Buffer,       // u32 [rows]: where each hole row is on the canvases
+    temperatures: Buffer, // f32 [rows]
+    banned: Option<Buffer>,
+    allowed: Option<(Buffer, Buffer)>,
+    graph: Option<Graph>,
+}
+
+/// What the host reads after a step, in one buffer: states of the canvases, then rows of 32-bit words.
+struct Status {
+    buffer: Buffer,
+    canvases: usize,
+    rows: usize,
+    tokens: usize,
+}
+
+/// One read of [`Status`].
+pub(crate) struct Seen {
+    states: Vec<CanvasState>,
+    argmax: Vec<u32>,
+    accepted: Vec<u32>,
+    survivors: Vec<u32>,
+    entropy: Vec<u32>, // the bits of f32
+    tokens: Vec<u32>,
+}
+
+const STATE: usize = size_of::<CanvasState>();
+
+impl Status {
+    fn new(device: &Device, canvases: usize, rows: usize, tokens: usize) -> Result<Self, DeviceError> {
+        let buffer = device.alloc(canvases * STATE + 4 * (4 * rows + tokens))?;
+        Ok(Self { buffer, canvases, rows, tokens })
+    }
+
+    /// The `index`-th list of one word a row.
+    fn list(&self, index: usize) -> Result<Slice<'_>, DeviceError> {
+        self.buffer.slice(self.canvases * STATE + 4 * index * self.rows, 4 * self.rows)
+    }
+    fn argmax(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(0)
+    }
+    fn accepted(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(1)
+    }
+    fn survivors(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(2)
+    }
+    fn entropy(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(3)
+    }
+    fn tokens_at(&self) -> usize {
+        self.canvases * STATE + 16 * self.rows
+    }
+    fn tokens(&self) -> Result<Slice<'_>, DeviceError> {
+        self.buffer.slice(self.tokens_at(), 4 * self.tokens)
+    }
+
+    fn read(&self) -> Result<Seen, DeviceError> {
+        let words = self.buffer.download_vec::<u32>(0, self.buffer.len() / 4)?;
+        let (states, words) = words.split_at(self.canvases * STATE / 4);
+        let list = |index: usize| words[index * self.rows..][..self.rows].to_vec();
+        Ok(Seen {
+            states: states.chunks_exact(STATE / 4).map(state_of).collect(),
+            argmax: list(0),
+            accepted: list(1),
+            survivors: list(2),
+            entropy: list(3),
+            tokens: words[4 * self.rows..].to_vec(),
+        })
+    }
+}
+
+/// A canvas' state from its words, little-endian as the device has them. What the host set itself is not read back.
+fn state_of(words: &[u32]) -> CanvasState {
+    let tail = &words[words.len() - 4..];
+    CanvasState {
+        steps: tail[0],
+        settled: tail[1],
+        unchanged: tail[2],
+        overflow: tail[3],
+        ..CanvasState::default()
+    }
+}
+
+impl DeviceNet {
+    /// Whether the loop on the device takes this batch.
+    pub(crate) fn takes(&self, batch: &[Condensing], rules: &Rules) -> bool {
+        let Some(first) = batch.first() else { return false };
+        let length = first.canvas.tokens.len();
+        let rows: usize = batch.iter().map(|c| c.canvas.hole_len).sum();
+        let alike = |c: &Condensing| {
+            let masks = (&c.canvas.first_allowed, &first.canvas.first_allowed);
+            let same_mask = match masks {
+                (None, None) => true,
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            };
+            c.steps == 0
+                && c.canvas.tokens.len() == length
+                && c.steps_max == first.steps_max
+                && c.canvas.hole_len > 0
+                && c.canvas.given.iter().all(|&given| !given)
+                && same_mask
+        };
+        rules.noise == Noise::Uniform
+            && rules.guidance == 0.0
+            && generator(rules).is_some()
+            && batch.iter().all(alike)
+            && batch.len() * length <= self.buffers.rows_max()
+            && (1..=self.head.rows_max()).contains(&rows)
+    }
+
+    /// Condenses a batch that [`DeviceNet::takes`].
+    pub(crate) fn condense_here(
+        &self,
+        batch: &mut [Condensing],
+        rules: &Rules,
+        cancel: &CancelToken,
+        after_step: &mut dyn FnMut(&[Condensing]),
+    ) -> Result<usize, EngineError> {
+        for condensing in batch.iter() {
+            self.check_ids(&condensing.canvas.tokens)?;
+        }
+        let mut condensing = Loop::new(self, batch, rules).map_err(|error| run_fault(&error))?;
+        let mut forwards = 0;
+        while !batch.iter().all(Condensing::done) {
+            let seen = condensing.step(cancel)?;
+            forwards += 1;
+            seen.write_to(batch);
+            after_step(batch);
+        }
+        Ok(forwards)
+    }
+}
+
+impl Seen {
+    fn write_to(&self, batch: &mut [Condensing]) {
+        let (mut row, mut place) = (0, 0);
+        for (condensing, state) in batch.iter_mut().zip(&self.states) {
+            let (rows, tokens) = (condensing.canvas.hole_len, condensing.canvas.tokens.len());
+            if !condensing.done() {
+                condensing.argmax = self.argmax[row..row + rows].to_vec();
+                condensing.accepted = self.accepted[row..row + rows].iter().map(|&flag| flag != 0).collect();
+                condensing.entropy =
+                    self.entropy[row..row + rows].iter().map(|&bits| f32::from_bits(bits)).collect();
+                condensing.canvas.tokens = self.tokens[place..place + tokens].to_vec();
+                condensing.steps = state.steps as usize;
+                condensing.settled = state.settled != 0;
+            }
+            row += rows;
+            place += tokens;
+        }
+    }
+}
+
+fn generator(rules: &Rules) -> Option<Generator> {
+    match &rules.source {
+        NoiseSource::Drawn(generator) => Some(*generator),
+        #[cfg(test)]
+        NoiseSource::Recorded(..) => None,
+    }
+}
+
+impl<'n> Loop<'n> {
+    /// Puts the batch on the device and records a step.
+    pub(crate) fn new(net: &'n DeviceNet, batch: &[Condensing], rules: &Rules) -> Result<Self, DeviceError> {
+        let (device, length) = (&net.device, batch[0].canvas.tokens.len());
+        let rows: usize = batch.iter().map(|c| c.canvas.hole_len).sum();
+        let pass = Pass { mode: Mode::Canvas, batch: batch.len(), tokens: length, position: net.len };
+        let status = Status::new(device, batch.len(), rows, batch.len() * length)?;
+        let (mut states, mut picked, mut which) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, c) in batch.iter().enumerate() {
+            let first_row = picked.len() as u32;
+            states.push(state(c, rules, (first_row, (index * length + c.canvas.hole_start) as u32)));
+            picked.extend(c.canvas.hole().map(|row| (index * length + row) as u32));
+            which.extend((0..c.canvas.hole_len).map(|row| if row == 0 { 0 } else { u32::MAX }));
+        }
+        let tokens: Vec<u32> = batch.iter().flat_map(|c| c.canvas.tokens.iter().copied()).collect();
+        status.buffer.upload_slice(0, &states)?;
+        device.zero(&status.buffer, batch.len() * STATE, 16 * rows)?;
+        status.buffer.upload_slice(status.tokens_at(), &tokens)?;
+        let vocabulary = net.config.vocab_size;
+        let allowed = match &batch[0].canvas.first_allowed {
+            Some(allowed) if possible(allowed, &rules.banned) => {
+                let bits = bits(vocabulary, |id| allowed[id]);
+                Some((device.buffer_of(&which)?, device.buffer_of(&bits)?))
+            }
+            _ => None,
+        };
+        let banned = bits(vocabulary, |id| rules.banned.contains(&(id as u32)));
+        let t_max = vec![accept::temperature(rules.t_min, rules.t_max, 1, 1); rows];
+        device.zero(net.buffers.soft_memory(), 0, pass.rows() * net.config.hidden_size * 4)?;
+        let mut new = Self {
+            net,
+            pass,
+            rows,
+            hole_max: batch.iter().map(|c| c.canvas.hole_len).max().unwrap_or(1),
+            seed: generator(rules).map_or(0, Generator::seed),
+            schedule: (rules.t_min, rules.t_max, batch[0].steps_max),
+            status,
+            picked: device.buffer_of(&picked)?,
+            temperatures: device.buffer_of(&t_max)?,
+            banned: if rules.banned.is_empty() { None } else { Some(device.buffer_of(&banned)?) },
+            allowed,
+            graph: None,
+        };
+        new.graph = Some(device.capture(|| new.launch())?);
+        Ok(new)
+    }
+
+    /// Takes the next step of every canvas that is not done, and reads what came of it. A cancelled loop has taken no
+    /// half step: the step that runs goes to its end.
+    pub(crate) fn step(&mut self, cancel: &CancelToken) -> Result<Seen, EngineError> {
+        cancel.check()?;
+        let run = || -> Result<Seen, DeviceError> {
+            match &self.graph {
+                Some(graph) => graph.replay()?,
+                None => self.launch()?,
+            }
+            let seen = self.status.read()?;
+            if seen.states.iter().any(|state| state.overflow > 0) {
+                self.exactly(&seen)?;
+            }
+            Ok(seen)
+        };
+        run().map_err(|error| run_fault(&error))
+    }
+
+    /// Milliseconds of one more step, launched kernel by kernel, by part.
+    pub(crate) fn parts(&self, cancel: &CancelToken) -> Result<Vec<(&'static str, f64)>, EngineError> {
+        cancel.check()?;
+        let device = &self.net.device;
+        device.timing_start();
+        let launched = self.launch();
+        let timings = device.timing_stop();
+        launched
+            .and(timings)
+            .map_err(|error| run_fault(&error))
+            .map(|timings| timings.into_iter().map(|timing| (timing.label, timing.ms)).collect())
+    }
+
+    /// One step, from tokens to tokens.
+    fn launch(&self) -> Result<(), DeviceError> {
+        let Self { net, pass, rows, .. } = *self;
+        let (device, buffers, table) = (&net.device, &net.buffers, net.table.view()?);
+        let all = pass.rows();
+        let tokens = (self.status.tokens()?, all);
+        device.mark("embedding")?;
+        embed(device, tokens, table, net.root(), (buffers.x(all)?, None))?;
+        net.condition(all, true)?;
+        net.first_norm(all)?;
+        for index in 0..net.layers.len() {
+            net.branch_layer(index, pass)?;
+        }
+        device.mark("head")?;
+        let states = buffers.a(rows)?;
+        gather(device, buffers.y(all)?, self.picked.all(), states)?;
+        head(
+            device,
+            &HeadJob {
+                states,
+                table,
+                softcap: net.config.logit_softcap,
+                temperatures: self.temperatures.all(),
+                masks: Masks {
+                    banned: self.banned.as_ref().map(Buffer::all),
+                    allowed: self.allowed.as_ref().map(|(which, masks)| (which.all(), masks.all())),
+                },
+            },
+            &net.head,
+        )?;
+        device.mark("sampler")?;
+        self.sample()?;
+        device.mark("soft embedding")?;
+        embed(device, tokens, table, net.root(), (buffers.soft(all)?, None))?;
+        let to = (buffers.soft(all)?, Some(self.picked.all()));
+        soft_embedding(device, (&net.head, rows), table, net.root(), to)
+    }
+
+    fn sample(&self) -> Result<(), DeviceError> {
+        let (net, status) = (self.net, &self.status);
+        let device = &net.device;
+        device.copy(net.head.entropy().slice(0, 4 * self.rows)?, status.entropy()?)?;
+        device.copy(net.head.survivors().slice(0, 4 * self.rows)?, status.survivors()?)?;
+        sampler_step(
+            device,
+            &Sampler {
+                canvases: &status.buffer,
+                count: status.canvases,
+                hole_max: self.hole_max,
+                seed: self.seed,
+                vocabulary: net.config.vocab_size,
+                head: &net.head,
+                tokens: status.tokens()?,
+                last_argmax: status.argmax()?,
+                accepted: status.accepted()?,
+                temperatures: self.temperatures.all(),
+            },
+        )
+    }
+
+    /// The soft embeddings of rows that overflowed, from all their logits. The states of the step are still where the head
+    /// read them.
+    fn exactly(&self, seen: &Seen) -> Result<(), DeviceError> {
+        let net = self.net;
+        let (device, buffers, table) = (&net.device, &net.buffers, net.table.view()?);
+        let (t_min, t_max, steps_max) = self.schedule;
+        let taken = seen.states.iter().map(|state| state.steps).max().unwrap_or(1) as usize;
+        let temperature = accept::temperature(t_min, t_max, steps_max + 1 - taken, steps_max);
+        let states = buffers.a(self.rows)?;
+        for first in (0..self.rows).step_by(buffers.logit_rows_max()) {
+            let count = buffers.logit_rows_max().min(self.rows - first);
+            if !seen.survivors[first..first + count].contains(&OVERFLOW) {
+                continue;
+            }
+            let to = buffers.logits(count)?;
+            logits(device, states.span(first, count)?, table, net.config.logit_softcap, to)?;
+            let rows = self.picked.slice(4 * first, 4 * count)?;
+            let out = (buffers.soft(self.pass.rows())?, Some(rows));
+            soft_embedding_exact(device, (to, temperature), table, net.root(), out)?;
+        }
+        Ok(())
+    }
+}
+
+/// A canvas before its first step.
+fn state(c: &Condensing, rules: &Rules, (first_row, first_token): (u32, u32)) -> CanvasState {
+    CanvasState {
+        stream: c.canvas.stream,
+        t_min: rules.t_min,
+        t_max: rules.t_max,
+        first_row,
+        hole_len: c.canvas.hole_len as u32,
+        first_token,
+        steps_max: c.steps_max as u32,
+        sampled: u32::from(c.canvas.sampled),
+        stability: rules.stability as u32,
+        entropy_bound: rules.entropy_bound,
+        confidence: rules.confidence,
+        ..CanvasState::default()
+    }
+}
+
+/// A bit for each token.
+fn bits(vocabulary: usize, set: impl Fn(usize) -> bool) -> Vec<u32> {
+    let mut words = vec![0; vocabulary.div_ceil(32)];
+    for id in (0..vocabulary).filter(|&id| set(id)) {
+        words[id / 32] |= 1 << (id % 32);
+    }
+    words
+}
+
+/// Whether a mask leaves anything; one that does not is no mask, as on the host.
+fn possible(allowed: &[bool], banned: &[u32]) -> bool {
+    allowed.iter().enumerate().any(|(id, &allowed)| allowed && !banned.contains(&(id as u32)))
+}
