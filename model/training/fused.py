@@ -4,6 +4,8 @@ score to memory. Same arguments, same results (`test_training.py`); on a CPU the
 import torch
 import torch.nn.functional as F
 
+WANTED = True  # on a GPU; `train_device.py --plain-attention` says no
+
 
 def heads_first(x, heads: int):
     """[n, t, G, D] → [n, H, t, D]: key and value heads repeated, as not every kernel knows grouped heads."""
@@ -27,3 +29,19 @@ def attend_canvas(q, k, v, clean_k, clean_v, bias):
     mask = torch.cat([far, far.new_ones(n, 1, 1, c)], -1).expand(n, 1, c, -1)
     out = F.scaled_dot_product_attention(q.transpose(1, 2), heads_first(keys, heads), heads_first(values, heads), attn_mask=mask, scale=1.0)
     return out.transpose(1, 2).reshape(n, c, heads * dim)
+
+
+@torch.no_grad()
+def difference(device: str) -> float:
+    """The relative error of both attentions against the plain products in f32, on random bf16 numbers of training's shape."""
+    import net
+
+    g = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=g).bfloat16().to(device)
+    q, k, v = draw(2, 512, 6, 64) / 8, draw(2, 512, 2, 64), draw(2, 512, 2, 64)
+    canvas = draw(8, 64, 6, 64) / 8, draw(8, 64, 2, 64), draw(8, 64, 2, 64)
+    bias = torch.zeros(2, 4, 512, device=device).masked_fill(torch.arange(512, device=device) >= 300, float("-inf"))
+    wide = lambda xs: [x.float().cpu() for x in xs]  # on a CPU `net` takes the plain products
+    pairs = [(attend_causal(q, k, v), net.attend_causal(*wide((q, k, v)))),
+             (attend_canvas(*canvas, k, v, bias), net.attend_canvas(*wide((*canvas, k, v, bias))))]
+    return max(((found.float().cpu() - expected).norm() / expected.norm()).item() for found, expected in pairs)

@@ -136,7 +136,7 @@ def attend_causal(q, k, v):
 
     Plain products: on a CPU at L ≤ 512 they train several times faster than the fused causal kernel.
     """
-    if q.is_cuda:
+    if q.is_cuda and fused.WANTED:
         return fused.attend_causal(q, k, v)
     b, length, heads, dim = q.shape
     groups = k.shape[2]
@@ -155,7 +155,7 @@ def attend_canvas(q, k, v, clean_k, clean_v, bias):
     bias [B, K, L] f32: 0 where the clean position is visible, -inf where it is not. Returns [B·K, C, H·D].
     The K canvases of a row are the rows of one product with that row's clean keys, which are never copied.
     """
-    if q.is_cuda:
+    if q.is_cuda and fused.WANTED:
         return fused.attend_canvas(q, k, v, clean_k, clean_v, bias)
     n, c, heads, dim = q.shape
     b, length, groups, _ = clean_k.shape

@@ -25,7 +25,7 @@ from net import Dims, Net, causal_targets, training_loss
 from optimiser import Optimiser
 from test_training import VOCAB, batches, made_up_data
 from train import bind, share, update
-from train_device import MicroBatches, Trainer, factor
+from train_device import DIFFERENCE_MAX, MicroBatches, Trainer, factor
 
 HERE = Path(__file__).parent
 DIMS = Dims(vocab_size=VOCAB, hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, head_dim=16, intermediate_size=24,
@@ -40,6 +40,29 @@ def test_fused_attention_is_the_plain_one():
     bias = torch.zeros(2, 3, 12).masked_fill(torch.arange(12) >= torch.tensor([[0, 5, 12], [1, 11, 7]])[..., None], float("-inf"))
     q, own = draw(6, 5, 4, 8), (draw(6, 5, 2, 8), draw(6, 5, 2, 8))
     assert torch.allclose(fused.attend_canvas(q, *own, k, v, bias), plain.attend_canvas(q, *own, k, v, bias), atol=1e-5)
+
+
+def test_the_check_made_on_a_gpu_passes_here_and_sees_a_wrong_scale(monkeypatch):
+    assert fused.difference("cpu") < DIFFERENCE_MAX
+    right = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(fused.F, "scaled_dot_product_attention", lambda *a, scale, **k: right(*a, scale=0.8 * scale, **k))
+    assert fused.difference("cpu") > DIFFERENCE_MAX
+
+
+def test_fused_attention_trains_like_the_plain_one(monkeypatch):
+    batch = {k: torch.from_numpy(v) for k, v in batches(1)[0].items()}
+
+    def gradient():
+        torch.manual_seed(0)
+        net = Net(DIMS)
+        training_loss(net, batch, torch.float32)[0].backward()
+        return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+    expected = gradient()
+    monkeypatch.setattr(plain, "attend_causal", fused.attend_causal)
+    monkeypatch.setattr(plain, "attend_canvas", fused.attend_canvas)
+    found = gradient()
+    assert (found - expected).norm() < 1e-4 * expected.norm() and not torch.equal(found, expected)
 
 
 def test_the_optimiser_takes_the_steps_of_the_shared_one():

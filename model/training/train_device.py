@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+import fused
 from check_parity import read
 from holes import Drawer, Shape, Task
 from net import Dims, Net, training_loss
@@ -34,6 +35,7 @@ SIZES = {
 }
 
 SAVE_SECONDS = 120
+DIFFERENCE_MAX = 2e-2  # relative, of two ways to sum in bf16
 
 
 class MicroBatches(Dataset):
@@ -134,6 +136,7 @@ def arguments():
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--loaders", type=int, default=max(0, (os.cpu_count() or 1) - 2), help="processes that draw micro-batches")
     a.add_argument("--log-every", type=int, default=20, help="steps")
+    a.add_argument("--plain-attention", action="store_true", help="plain products on a GPU too, should the fused ones fail there")
     a.add_argument("--eager", action="store_true", help="without torch.compile")
     return a.parse_args()
 
@@ -187,6 +190,12 @@ def main():
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_float32_matmul_precision("high")
+    fused.WANTED = not args.plain_attention
+    if args.device == "cuda" and fused.WANTED:
+        difference = fused.difference(args.device)
+        print(f"fused attention against plain products, bf16: {difference:.1e}", flush=True)
+        if not difference < DIFFERENCE_MAX:
+            raise SystemExit(f"that is above {DIFFERENCE_MAX}: train with --plain-attention")
     dims = Dims(vocab_size=Vocabulary(args.data).size, **SIZES[args.size])
     task = Task()
     trainer = Trainer(dims, args.device, args.seed, not args.eager, args.distil)
