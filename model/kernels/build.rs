@@ -1,6 +1,8 @@
 //! Compiles `cuda/*.cu`: by nvcc into fat binaries (feature `cuda`), by the C++ compiler for the emulator (feature
 //! `emulated`). Without these features it does nothing.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a build script says what is wrong by ending")]
+
 #[cfg(feature = "cuda")]
 #[path = "build_support/nvcc.rs"]
 mod nvcc;

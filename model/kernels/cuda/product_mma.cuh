@@ -101,14 +101,17 @@ template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char
     uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     uint32_t row = warp % T::WARPS_M * T::MI * 16, col = warp / T::WARPS_M * T::NI * 8;
     const unsigned char* weights = stage + T::A_BYTES;
-    // Of a thread's two columns of each tile, and the stage's two blocks: f16 in halves, the first block's in the low one.
-    uint2 scales[T::NI];
-    if (T::W != BF16) {
+    // Of a thread's two columns of a tile, and the stage's two blocks: f16 in halves, the first block's in the low one. Read
+    // once a stage where registers allow, else once a block.
+    const unsigned char* scales_at = weights + T::W_BYTES + (col + lane % 4 * 2) * 4;
+    constexpr bool KEEP = T::W != BF16 && T::NI <= 2;
+    uint2 scales[KEEP ? T::NI : 1];
+    if (KEEP) {
 #pragma unroll
-        for (uint32_t n = 0; n < T::NI; n++)
-            scales[n] = *reinterpret_cast<const uint2*>(weights + T::W_BYTES + (col + 8 * n + lane % 4 * 2) * 4);
+        for (uint32_t n = 0; n < T::NI; n++) scales[n] = *reinterpret_cast<const uint2*>(scales_at + 32 * n);
     }
-#pragma unroll
+    constexpr int UNROLL = T::BM == 64 && T::W != BF16 ? 1 : 2; // there, both at once would take more than 128 registers
+#pragma unroll UNROLL
     for (uint32_t block = 0; block < 2; block++) {
         uint32_t a[2][T::MI][4];
 #pragma unroll
@@ -130,8 +133,9 @@ template <class T> DEVICE void multiply_stage(Sums<T>& sums, const unsigned char
                 }
             } else {
                 load_quants<T>(b, weights, col + 8 * n, block);
-                float scale0 = half_to_float(uint16_t(scales[n].x >> 16 * block));
-                float scale1 = half_to_float(uint16_t(scales[n].y >> 16 * block));
+                uint2 pair = KEEP ? scales[KEEP ? n : 0] : *reinterpret_cast<const uint2*>(scales_at + 32 * n);
+                float scale0 = half_to_float(uint16_t(pair.x >> 16 * block));
+                float scale1 = half_to_float(uint16_t(pair.y >> 16 * block));
 #pragma unroll
                 for (uint32_t m = 0; m < T::MI; m++) {
                     if (!holds_rows<T>(m, count)) continue;

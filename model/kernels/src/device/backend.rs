@@ -2,7 +2,7 @@
 
 use super::{Buffer, DeviceError, Launch, Slice};
 
-#[expect(clippy::large_enum_variant, reason = "there is one of it for each card")]
+#[allow(clippy::large_enum_variant, reason = "there is one of it for each card")]
 pub(super) enum Backend {
     #[cfg(feature = "cuda")]
     Cuda(super::cuda::Card),

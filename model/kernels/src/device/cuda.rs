@@ -400,9 +400,26 @@ fn load(image: &[u8], capability: (u32, u32)) -> Result<sys::CUmodule, DeviceErr
     match unsafe { sys::cuModuleLoadData(&raw mut module, image.as_ptr().cast()) } {
         CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
         | CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
-        | CUresult::CUDA_ERROR_INVALID_PTX => Err(DeviceError::NoKernelFor { capability }),
-        result => done("loading kernels", result).map(|()| module),
+        | CUresult::CUDA_ERROR_INVALID_PTX => return Err(DeviceError::NoKernelFor { capability }),
+        result => done("loading kernels", result)?,
     }
+    load_functions(module)?;
+    Ok(module)
+}
+
+/// Drivers load a kernel when it is first asked for; here that is now, since it must not happen during a capture.
+fn load_functions(module: sys::CUmodule) -> Result<(), DeviceError> {
+    let mut count = 0;
+    // SAFETY: the module is loaded; the list has room for as many functions as are asked for.
+    unsafe {
+        done("counting kernels", sys::cuModuleGetFunctionCount(&raw mut count, module))?;
+        let mut functions = vec![ptr::null_mut(); count as usize];
+        done("listing kernels", sys::cuModuleEnumerateFunctions(functions.as_mut_ptr(), count, module))?;
+        for function in functions {
+            done("loading a kernel", sys::cuFuncLoad(function))?;
+        }
+    }
+    Ok(())
 }
 
 /// The driver's words for a result.

@@ -254,6 +254,7 @@ impl Device {
     ///
     /// # Errors
     /// [`DeviceError::NoSuchKernel`], [`DeviceError::Launch`].
+    #[expect(clippy::too_many_arguments, reason = "a launch has these five, in CUDA's order")]
     pub fn launch(
         &self,
         kernel: &'static str,
