@@ -114,6 +114,26 @@ fn a_position_a_range_and_python_work() {
     }
 }
 
+/// Two holes, one answer: what stands between them and around them stays, in its own line ends.
+#[test]
+fn all_markers_are_filled_together() {
+    let (before, between, after) =
+        ("fn area(w: f64, h: f64) -> f64 {\r\n    let product = ", ";\r\n    ", "\r\n}\r\n");
+    let source = format!("{before}‹›{between}‹›{after}");
+    let folder = folder("area.txt", source.as_bytes());
+    let missing = lacuna(folder.path(), &["fill", "area.txt", "--all"]);
+    assert_eq!(missing.code, Some(2), "{missing:?}");
+    assert!(missing.stderr.contains("how many each of the 2 holes has"), "{missing:?}");
+    let run = lacuna(folder.path(), &["fill", "area.txt", "--all", "--tokens", "3,1", "-i"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let now = fs::read_to_string(folder.path().join("area.txt")).unwrap();
+    let holes = now.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    let holes = holes.unwrap_or_else(|| panic!("the text around stays: {now:?}"));
+    let (first, second) =
+        holes.split_once(between).unwrap_or_else(|| panic!("the text between stays: {now:?}"));
+    assert!(!first.is_empty() && !second.is_empty() && !now.contains('‹'), "{now:?}");
+}
+
 /// The present text competes with every change of it, so there always is an answer.
 #[test]
 fn refining_says_that_it_keeps_the_text_or_changes_the_named_line_only() {

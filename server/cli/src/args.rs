@@ -4,7 +4,7 @@ use crate::commands::eval::options::Eval;
 use crate::failure::Failure;
 use crate::location::{self, LineRange, Location, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lacuna_engine::{Preset, Sampling};
+use lacuna_engine::{Method, Preset, Sampling};
 use lacuna_lsp::rank::REFINE_STRENGTH;
 use std::path::PathBuf;
 
@@ -81,6 +81,16 @@ pub struct Fill {
     /// Fill the N-th marker of the file
     #[arg(long, value_name = "N", conflicts_with = "to")]
     pub marker: Option<usize>,
+    /// Fill all markers together, each in view of the others; with TEXT, wherever it stands is a hole
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
+        conflicts_with_all = ["to", "marker"])]
+    pub all: Option<String>,
+    /// Tokens of each hole, or one number for all of them, where the model's holes have no fixed length
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "all")]
+    pub tokens: Vec<usize>,
+    /// Who fills them: the diffusion or one of its controls, with the same weights
+    #[arg(long, value_enum, default_value_t, requires = "all")]
+    pub method: MethodArg,
     /// What fill and refine share.
     #[command(flatten)]
     pub edit: EditArgs,
@@ -181,6 +191,28 @@ impl From<PresetArg> for Preset {
             PresetArg::Fast => Self::Fast,
             PresetArg::Balanced => Self::Balanced,
             PresetArg::Thorough => Self::Thorough,
+        }
+    }
+}
+
+/// `--method`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MethodArg {
+    // All holes at once, with both sides in view.
+    #[default]
+    Diffusion,
+    // Left to right; what is given is read when it is reached.
+    Causal,
+    // Left to right, with all that is given read first.
+    CausalFim,
+}
+
+impl From<MethodArg> for Method {
+    fn from(method: MethodArg) -> Self {
+        match method {
+            MethodArg::Diffusion => Self::Diffusion,
+            MethodArg::Causal => Self::Causal,
+            MethodArg::CausalFim => Self::CausalFim,
         }
     }
 }

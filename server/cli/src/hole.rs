@@ -45,6 +45,28 @@ pub fn choose(
     }
 }
 
+/// The holes of `lacuna fill --all`: the region from the first to the last, and what stands between them. A hole is a marker or,
+/// where `wanted` is not empty, wherever that text stands.
+///
+/// # Errors
+/// A place beside it, or no hole.
+pub fn all(source: &Source, place: Option<Place>, wanted: &str) -> Result<(Region, Vec<String>), Failure> {
+    if place.is_some() {
+        return Err(Failure::input("--all and a position exclude each other; give one of them"));
+    }
+    let text = source.text();
+    let holes: Vec<Range<usize>> = match wanted {
+        "" => Region::find_markers(&source.document).into_iter().map(|region| region.range).collect(),
+        _ => text.match_indices(wanted).map(|(at, found)| at..at + found.len()).collect(),
+    };
+    let (Some(first), Some(last)) = (holes.first(), holes.last()) else {
+        let wanted = if wanted.is_empty() { MARKERS } else { wanted };
+        return Err(Failure::input(format!("no hole found in {}: mark one with {wanted}", source.shown())));
+    };
+    let between = holes.windows(2).map(|pair| text[pair[0].end..pair[1].start].replace("\r\n", "\n"));
+    Ok((region_of(source, first.start..last.end)?, between.collect()))
+}
+
 /// The lines of `lacuna refine`: from the first one's indentation to the last one's end. Blank lines at either end stay
 /// outside: there is nothing on them to correct.
 ///
@@ -220,6 +242,16 @@ mod tests {
         assert_eq!((second.region.text(&source.document).as_str(), second.note), ("...", None));
         let error = choose(&source, None, None, Some(3)).unwrap_err().to_string();
         assert!(error.contains("--marker 3 does not exist") && error.contains("2 markers"), "{error}");
+    }
+
+    #[test]
+    fn all_holes_are_one_region_with_given_text_between_them() {
+        let source = source("1 . 3\r\n. 5 .\n");
+        let (region, between) = all(&source, None, ".").unwrap();
+        assert_eq!((region.range, between), (2..12, vec![" 3\n".to_owned(), " 5 ".to_owned()]));
+        let error = all(&source, None, "").unwrap_err().to_string();
+        assert!(error.contains("no hole found") && error.contains("todo!()"), "{error}");
+        assert!(all(&source, place(1, 1), ".").unwrap_err().to_string().contains("exclude"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The only maker of engine requests.
 
 use crate::model::Model;
-use lacuna_engine::{EngineError, HoleKind, InfillRequest, Sampling, Start};
+use lacuna_engine::{EngineError, HoleKind, InfillRequest, Sampling, Start, Template};
 use lacuna_text::{Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, earlier, plan};
 use thiserror::Error;
 
@@ -95,6 +95,13 @@ impl Planned {
     #[must_use]
     pub fn refining(mut self, strength: f32) -> Self {
         self.request.start = Start::Text { text: self.plan.hole.clone(), strength };
+        self
+    }
+
+    /// Fills only the holes of `template`: the region reaches from the first to the last, and what stands between them stays.
+    #[must_use]
+    pub fn templated(mut self, template: Template) -> Self {
+        self.request.start = Start::Template(template);
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::distance::differing;
 use crate::planned::Planned;
 use lacuna_engine::{Candidate, Start};
-use lacuna_text::{Rejected, Snapshot, Spliced, splice};
+use lacuna_text::{Rejected, Snapshot, Spliced, splice, splice_whole};
 use std::cmp::Reverse;
 
 /// Share of a text that refining gives up where nobody says how much: the command line's and the server's default.
@@ -98,6 +98,7 @@ fn value(planned: &Planned, offer: &Offer) -> f32 {
 fn outcome(snapshot: &Snapshot, planned: &Planned, candidate: &Candidate) -> Result<Spliced, Rejected> {
     match &planned.request.start {
         Start::Text { text, .. } if *text == candidate.text => Err(Rejected::Unchanged),
+        Start::Template(_) => splice_whole(snapshot, &planned.plan, &candidate.text),
         _ => splice(snapshot, &planned.plan, &candidate.text),
     }
 }

@@ -71,10 +71,22 @@ pub fn splice(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Splic
     if candidate.trim().is_empty() {
         return Err(Rejected::Blank);
     }
-    let variants = trim::variants(plan, &candidate);
-    if variants.is_empty() {
-        return Err(Rejected::Repeats);
+    choose(snapshot, plan, trim::variants(plan, &candidate))
+}
+
+/// As [`splice`] for a candidate of which nothing may be dropped: its ends are the document's own text or were written between it.
+///
+/// # Errors
+/// As [`splice`].
+pub fn splice_whole(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Spliced, Rejected> {
+    if plan.version != snapshot.version() {
+        return Err(Rejected::Stale { expected: plan.version, found: snapshot.version() });
     }
+    choose(snapshot, plan, vec![to_lf(candidate)])
+}
+
+/// The reading with the fewest syntax errors, as a change.
+fn choose(snapshot: &Snapshot, plan: &Plan, variants: Vec<String>) -> Result<Spliced, Rejected> {
     let mut judge = Judge::new(snapshot, plan);
     let mut best: Option<(usize, String)> = None;
     for text in variants {

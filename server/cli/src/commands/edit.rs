@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::view::live::Live;
 use crate::view::scene::Scene;
 use crate::view::{diff, summary};
-use lacuna_engine::{Engine, Infilled, NoFrames, Stats};
+use lacuna_engine::{Engine, Infilled, Method, NoFrames, Stats, Template};
 use lacuna_lsp::model::Model;
 use lacuna_lsp::planned::{Budgets, Planned};
 use lacuna_lsp::rank::{Offer, describe_rejections, rank};
@@ -32,10 +32,21 @@ pub struct Task {
     pub source: Source,
     /// What may change.
     pub region: Region,
-    /// Start from the text that is there, and give up this share of it.
-    pub strength: Option<f32>,
+    /// What the hole starts from, and who fills it.
+    pub begin: Begin,
     /// What is printed when nobody watches.
     pub piped: Piped,
+}
+
+/// What a hole starts from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begin {
+    /// Noise.
+    Noise,
+    /// The text that is there, this share of it given up.
+    Text(f32),
+    /// Text with several holes, filled by this method.
+    Template(Template, Method),
 }
 
 /// The answer as it is shown.
@@ -113,9 +124,11 @@ fn answer(
         &Model::of(engine),
         &Budgets::default(),
     )?;
-    if let Some(strength) = task.strength {
-        planned = planned.refining(strength);
-    }
+    planned = match &task.begin {
+        Begin::Noise => planned,
+        Begin::Text(strength) => planned.refining(*strength),
+        Begin::Template(template, _) => planned.templated(template.clone()),
+    };
     let Infilled { candidates, mut stats } = infill(engine, task, args, &planned, context)?;
     let offers = rank(&snapshot, &planned, candidates);
     let best = pick(&offers, &planned, args.pick)?;
@@ -142,6 +155,9 @@ fn infill(
 ) -> Result<Infilled, Failure> {
     let _working = context.interrupt.working();
     let cancel = context.interrupt.token();
+    if let Begin::Template(_, method @ (Method::Causal | Method::CausalFim)) = &task.begin {
+        return Ok(engine.infill_by(*method, &planned.request, cancel)?);
+    }
     if !context.output.is_terminal() || args.json || args.diff {
         return Ok(engine.infill(&planned.request, cancel, &mut NoFrames)?);
     }

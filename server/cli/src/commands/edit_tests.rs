@@ -41,10 +41,10 @@ fn run_scripted(flags: &str, terminal: bool, answer: Result<Vec<String>, EngineE
         let task = if refine {
             let lines = LineRange { file: String::new(), first: 2, last: 2 };
             let region = hole::lines(&source, &lines)?;
-            Task { source, region, strength: Some(0.5), piped: Piped::Diff }
+            Task { source, region, begin: Begin::Text(0.5), piped: Piped::Diff }
         } else {
             let region = hole::choose(&source, None, None, None)?.region;
-            Task { source, region, strength: None, piped: Piped::Hole }
+            Task { source, region, begin: Begin::Noise, piped: Piped::Hole }
         };
         run_with(&mut engine, &task, &args.edit, &mut context)
     });

@@ -1,7 +1,7 @@
 //! `lacuna refine`: the model reads lines that are there, gives up a part of them and writes them anew.
 
 use super::Context;
-use super::edit::{self, Piped, Task};
+use super::edit::{self, Begin, Piped, Task};
 use crate::args::Refine;
 use crate::failure::Failure;
 use crate::hole;
@@ -16,6 +16,6 @@ pub fn run(args: &Refine, context: &mut Context) -> Result<(), Failure> {
     }
     let source = edit::open(&args.lines.file, &args.edit)?;
     let region = hole::lines(&source, &args.lines)?;
-    let task = Task { source, region, strength: Some(args.strength), piped: Piped::Diff };
+    let task = Task { source, region, begin: Begin::Text(args.strength), piped: Piped::Diff };
     edit::run(&task, &args.edit, context)
 }

@@ -99,8 +99,9 @@ impl Drop for Live<'_> {
 }
 
 fn status(frame: &Frame) -> Row {
-    let settled = frame.cells.iter().filter(|cell| cell.state != CellState::Noise).count();
-    let (step, steps_max, cells) = (frame.step, frame.steps_max, frame.cells.len());
+    let settled = frame.cells.iter().filter(|cell| cell.state == CellState::Accepted).count();
+    let cells = frame.cells.iter().filter(|cell| cell.state != CellState::Clamped).count();
+    let (step, steps_max) = (frame.step, frame.steps_max);
     vec![(Tone::Place, format!("step {step} of at most {steps_max} · {settled} of {cells} tokens settled"))]
 }
 
