@@ -20,7 +20,10 @@ fn top_of(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
 #[test]
 fn routing_picks_the_best_and_shares_among_them() {
     for device in devices() {
-        for (rows, hidden, experts, top) in [(1, 32, 1, 1), (5, 64, 6, 2), (9, 96, 128, 8), (4, 40, 33, 33)] {
+        let shapes = [(1, 32, 1, 1), (5, 64, 6, 2), (9, 96, 128, 8), (4, 40, 33, 33), (70, 200, 70, 3)];
+        for ((rows, hidden, experts, top), with_scratch) in
+            shapes.into_iter().flat_map(|s| [(s, false), (s, true)])
+        {
             let (x, scale) = (scaled(1, rows * hidden, 2.0), numbers(2, hidden));
             let (proj, per_expert) = (numbers(3, experts * hidden), numbers(4, experts));
             let [b_x, b_scale, b_proj, b_per] =
@@ -35,7 +38,9 @@ fn routing_picks_the_best_and_shares_among_them() {
                 top,
             };
             let view = Rows::new(&b_x, Dtype::F32, rows, hidden).unwrap();
-            ops::route(&device, view, &router, ids.all(), weights.all()).unwrap();
+            let scratch = device.alloc(ops::route_scratch_bytes(&device, rows, router.proj)).unwrap();
+            let scratch = with_scratch.then(|| scratch.all());
+            ops::route_in(&device, view, &router, (ids.all(), weights.all()), scratch).unwrap();
             let mut normed = vec![0.0; x.len()];
             lacuna_kernels::rms_norm(&x, Some(&scale), 1e-6, hidden, &mut normed);
             let scores = twin(&normed, &proj, (rows, experts, hidden));

@@ -1,63 +1,8 @@
-//! The mixture of experts: routing, grouping, the two grouped products, and the weighted sum.
+//! The mixture of experts: grouping, the two grouped products, and the weighted sum.
 
 use super::super::{Arg, Buffer, Device, DeviceError, Slice};
 use super::matmul::PLAIN_SHARED;
 use super::{Dtype, Rows, Weight, ensure, ensure_len, mma, threads_for};
-
-/// A layer's router.
-#[derive(Clone, Copy, Debug)]
-pub struct Router<'a> {
-    /// `router.scale · hidden^-0.5`, f32 `[hidden]`: the weight of the router's norm.
-    pub scale: Slice<'a>,
-    /// Of that norm.
-    pub eps: f32,
-    /// `[experts, hidden]`.
-    pub proj: Weight<'a>,
-    /// f32 `[experts]`.
-    pub per_expert: Slice<'a>,
-    /// Experts of a token.
-    pub top: usize,
-}
-
-/// The `top` experts of every row of the residual stream `x` (f32): their numbers u32 `[rows, top]`, the surest first, and
-/// their weights f32 `[rows, top]`: softmax over the chosen, times `per_expert`.
-///
-/// # Errors
-/// [`DeviceError::Shape`] and [`DeviceError::Launch`].
-pub fn route(
-    device: &Device,
-    x: Rows<'_>,
-    router: &Router<'_>,
-    ids: Slice<'_>,
-    weights: Slice<'_>,
-) -> Result<(), DeviceError> {
-    const OP: &str = "route";
-    const ROWS: usize = 4;
-    let (experts, hidden, top) = (router.proj.rows, router.proj.cols, router.top);
-    ensure(OP, x.dtype == Dtype::F32 && x.cols == hidden, || format!("x is f32 [rows, {hidden}]"))?;
-    ensure(OP, top > 0 && top <= experts, || format!("{top} of {experts} experts"))?;
-    ensure_len(OP, "the router's scale", router.scale, hidden, 4)?;
-    ensure_len(OP, "per_expert", router.per_expert, experts, 4)?;
-    ensure_len(OP, "ids", ids, x.rows * top, 4)?;
-    ensure_len(OP, "weights", weights, x.rows * top, 4)?;
-    let args = [
-        Arg::Slice(x.data),
-        Arg::U32(x.stride as u32),
-        Arg::U32(x.rows as u32),
-        Arg::Slice(router.scale),
-        Arg::F32(router.eps),
-        Arg::Slice(router.proj.data),
-        Arg::U32(router.proj.dtype.code()),
-        Arg::U32(experts as u32),
-        Arg::Slice(router.per_expert),
-        Arg::U32(top as u32),
-        Arg::U32(hidden as u32),
-        Arg::Slice(ids),
-        Arg::Slice(weights),
-    ];
-    let shared = (ROWS * (hidden + experts) + 16) * 4;
-    device.launch("route", [x.rows.div_ceil(ROWS) as u32, 1, 1], [256, 1, 1], shared, &args)
-}
 
 /// Memory for the lists that [`group`] makes.
 #[derive(Clone, Debug)]
@@ -113,7 +58,7 @@ fn tiles_max(experts: usize, slots_max: usize) -> usize {
 /// Sorts the `slots` expert numbers `ids` (u32) by expert, keeping their order inside one.
 ///
 /// # Errors
-/// As [`route`].
+/// As [`super::route`].
 pub fn group(device: &Device, ids: Slice<'_>, slots: usize, groups: &Groups) -> Result<(), DeviceError> {
     const OP: &str = "group";
     ensure(OP, slots <= groups.slots_max, || format!("{slots} slots, room for {}", groups.slots_max))?;
@@ -150,7 +95,7 @@ pub struct ExpertsGateUp<'a> {
 /// `out[slot] = gelu_tanh(a[row] · gateᵀ) · (a[row] · upᵀ)` with the slot's expert, `row = slot / top`.
 ///
 /// # Errors
-/// As [`route`].
+/// As [`super::route`].
 pub fn experts_gate_up(device: &Device, job: &ExpertsGateUp<'_>) -> Result<(), DeviceError> {
     const OP: &str = "experts_gate_up";
     let ExpertsGateUp { a, groups, top, weight, out } = *job;
@@ -219,7 +164,7 @@ pub struct ExpertsDown<'a> {
     pub groups: &'a Groups,
     /// `[experts · hidden, width]`.
     pub weight: Weight<'a>,
-    /// Of every slot, f32 `[rows · top]`, as [`route`] wrote them.
+    /// Of every slot, f32 `[rows · top]`, as [`super::route`] wrote them.
     pub weights: Slice<'a>,
     /// f32 `[rows · top, hidden]`.
     pub scratch: Slice<'a>,
@@ -231,7 +176,7 @@ pub struct ExpertsDown<'a> {
 /// same bits on every run.
 ///
 /// # Errors
-/// As [`route`].
+/// As [`super::route`].
 pub fn experts_down(device: &Device, job: &ExpertsDown<'_>) -> Result<(), DeviceError> {
     const OP: &str = "experts_down";
     let ExpertsDown { a, groups, weight, weights, scratch, out } = *job;
@@ -298,7 +243,7 @@ fn down_on_tensor_cores(device: &Device, job: &ExpertsDown<'_>) -> Result<(), De
 /// `out[row] = Σ_k weights[row, k] · parts[row · top + k]`; `parts` f32 `[rows · top, cols]`.
 ///
 /// # Errors
-/// As [`route`].
+/// As [`super::route`].
 pub fn combine(
     device: &Device,
     parts: Slice<'_>,

@@ -9,18 +9,18 @@ mod head;
 mod heads;
 mod matmul;
 mod mma;
+mod route;
 mod rows;
 mod sampler;
 mod soft;
 mod view;
 
 pub use attention::{Attention, attention, attention_scratch_bytes};
-pub use experts::{
-    ExpertsDown, ExpertsGateUp, Groups, Router, combine, experts_down, experts_gate_up, group, route,
-};
+pub use experts::{ExpertsDown, ExpertsGateUp, Groups, combine, experts_down, experts_gate_up, group};
 pub use head::{Head, HeadJob, Masks, OVERFLOW, head};
 pub use heads::{Heads, heads};
 pub use matmul::{Product, logits, matmul, matmul_gated, matmul_in, matmul_scratch_bytes};
+pub use route::{Router, route, route_in, route_scratch_bytes};
 pub use rows::{Branches, Residual, add_scaled, convert, embed, gated, gather, residual, rms_norm};
 pub use sampler::{CanvasState, Sampler, sampler_step};
 pub use soft::{soft_embedding, soft_embedding_exact, softmax_rows};
