@@ -1,7 +1,8 @@
-//! DiffusionGemma on the CPU: from a model directory to filled holes.
+//! DiffusionGemma on the CPU or a GPU: from a model directory to filled holes.
 //!
 //! Reading order: [`net`] is the network in one sitting; `denoise` is the loop that condenses canvases; `infill` is one
-//! request from prompt to ranked candidates; `engine` puts that behind the contract of `lacuna-engine`.
+//! request from prompt to ranked candidates; `engine` puts that behind the contract of `lacuna-engine`. Where the network runs
+//! is `backend`; `device` is the one on a GPU, and `plan` says what it takes of its memory.
 //!
 //! Invariants: this crate knows tokens, canvases and candidates, and never a document, a cursor or a protocol. What a
 //! checkpoint can do is read from its files, never from its name. The same seed gives the same answer on any number of
@@ -52,6 +53,8 @@ mod safetensors_header;
 mod session;
 pub mod shape;
 mod shipped;
+#[cfg_attr(not(feature = "device"), allow(dead_code, reason = "some of it is for devices alone"))]
+mod sizes;
 mod step_bench;
 mod template;
 mod tokenizer;

@@ -5,7 +5,8 @@ use crate::config::Config;
 use crate::error::LoadError;
 use crate::load::{DeviceChoice, LoadOptions, PrecisionChoice, Report};
 use crate::net::Net;
-use crate::plan::{Bytes, cpu_weight_bytes};
+use crate::plan::Bytes;
+use crate::sizes::cpu_weight_bytes;
 use crate::weights::ModelSource;
 use lacuna_kernels::Precision;
 
@@ -93,7 +94,7 @@ fn auto(options: &LoadOptions, source: &ModelSource, report: &Report<'_>) -> Res
 
 /// Whether the processor's memory takes the model, as far as it is known.
 #[cfg_attr(
-    not(feature = "cuda"),
+    not(any(feature = "cuda", test)),
     expect(dead_code, reason = "without devices there is nothing to fall back from")
 )]
 fn fits_cpu(config: &Config, precision: Precision, available: Option<usize>) -> Result<(), String> {
@@ -156,4 +157,30 @@ pub fn device_report() -> Result<GpuInfo, String> {
 #[cfg(not(feature = "cuda"))]
 pub fn device_report() -> Result<GpuInfo, String> {
     Err("this build runs on the CPU only; build with --features cuda for NVIDIA GPUs".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Shape;
+
+    #[test]
+    fn the_processor_takes_over_only_what_fits_it() {
+        let config = Shape::Full26b.config().unwrap();
+        assert_eq!(fits_cpu(&config, Precision::Bf16, Some(100_000_000_000)), Ok(()));
+        assert_eq!(fits_cpu(&config, Precision::Bf16, None), Ok(()), "nobody knows");
+        let refused = fits_cpu(&config, Precision::Bf16, Some(24_000_000_000)).unwrap_err();
+        assert!(refused.starts_with("and the CPU cannot take over: the model needs 5"), "{refused}");
+        assert!(refused.ends_with("24.00 GB are available"), "{refused}");
+    }
+
+    #[test]
+    fn block_formats_are_refused_on_the_processor_with_the_reason_there_is_no_gpu() {
+        let options = LoadOptions { precision: PrecisionChoice::Q8, ..LoadOptions::default() };
+        let refused = cpu(&options, &crate::shipped::source(), Some("no driver".to_owned())).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "weights in 8 or 4 bits run on a GPU only (not the GPU: no driver); choose auto, f32 or bf16 on the CPU"
+        );
+    }
 }

@@ -6,7 +6,8 @@
 //! cache are left out: a floor, not a forecast.
 
 use crate::config::{Config, LayerKind};
-use crate::plan::{WeightFormat, kv_bytes_per_position, qkv_rows};
+use crate::plan::WeightFormat;
+use crate::sizes::{kv_bytes_per_position, qkv_rows};
 
 /// The work of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::layer::Layer;
 use crate::config::Config;
-use crate::plan::{BufferSizes, LOGIT_ROWS, MemoryPlan, WeightFormat};
+use crate::plan::{MemoryPlan, WeightFormat};
+use crate::sizes::{BufferSizes, LOGIT_ROWS};
 use lacuna_kernels::device::ops::{Dtype, Groups, Rows, attention_scratch_bytes, matmul_scratch_bytes};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
@@ -94,6 +95,11 @@ impl Buffers {
             scratch: if scratch == 0 { None } else { Some(device.alloc(scratch)?) },
             sizes,
         })
+    }
+
+    /// The device they lie on.
+    pub(crate) fn device(&self) -> &Device {
+        self.x.device()
     }
 
     /// Rows it has room for.

@@ -9,6 +9,7 @@
 use super::DeviceNet;
 use super::fault::run_fault;
 use super::layer::Pass;
+use super::status::{STATE, Seen, Status};
 use crate::accept;
 use crate::attention::Mode;
 use crate::config::Noise;
@@ -19,7 +20,7 @@ use lacuna_kernels::device::ops::{
     CanvasState, HeadJob, Masks, OVERFLOW, Sampler, embed, gather, head, logits, sampler_step,
     soft_embedding, soft_embedding_exact,
 };
-use lacuna_kernels::device::{Buffer, Device, DeviceError, Graph, Slice};
+use lacuna_kernels::device::{Buffer, DeviceError, Graph};
 use std::sync::Arc;
 
 /// A batch on the device, and how to take its next step.
@@ -37,82 +38,6 @@ pub(crate) struct Loop<'n> {
     banned: Option<Buffer>,
     allowed: Option<(Buffer, Buffer)>,
     graph: Option<Graph>,
-}
-
-/// What the host reads after a step, in one buffer: states of the canvases, then rows of 32-bit words.
-struct Status {
-    buffer: Buffer,
-    canvases: usize,
-    rows: usize,
-    tokens: usize,
-}
-
-/// One read of [`Status`].
-pub(crate) struct Seen {
-    states: Vec<CanvasState>,
-    argmax: Vec<u32>,
-    accepted: Vec<u32>,
-    survivors: Vec<u32>,
-    entropy: Vec<u32>, // the bits of f32
-    tokens: Vec<u32>,
-}
-
-const STATE: usize = size_of::<CanvasState>();
-
-impl Status {
-    fn new(device: &Device, canvases: usize, rows: usize, tokens: usize) -> Result<Self, DeviceError> {
-        let buffer = device.alloc(canvases * STATE + 4 * (4 * rows + tokens))?;
-        Ok(Self { buffer, canvases, rows, tokens })
-    }
-
-    /// The `index`-th list of one word a row.
-    fn list(&self, index: usize) -> Result<Slice<'_>, DeviceError> {
-        self.buffer.slice(self.canvases * STATE + 4 * index * self.rows, 4 * self.rows)
-    }
-    fn argmax(&self) -> Result<Slice<'_>, DeviceError> {
-        self.list(0)
-    }
-    fn accepted(&self) -> Result<Slice<'_>, DeviceError> {
-        self.list(1)
-    }
-    fn survivors(&self) -> Result<Slice<'_>, DeviceError> {
-        self.list(2)
-    }
-    fn entropy(&self) -> Result<Slice<'_>, DeviceError> {
-        self.list(3)
-    }
-    fn tokens_at(&self) -> usize {
-        self.canvases * STATE + 16 * self.rows
-    }
-    fn tokens(&self) -> Result<Slice<'_>, DeviceError> {
-        self.buffer.slice(self.tokens_at(), 4 * self.tokens)
-    }
-
-    fn read(&self) -> Result<Seen, DeviceError> {
-        let words = self.buffer.download_vec::<u32>(0, self.buffer.len() / 4)?;
-        let (states, words) = words.split_at(self.canvases * STATE / 4);
-        let list = |index: usize| words[index * self.rows..][..self.rows].to_vec();
-        Ok(Seen {
-            states: states.chunks_exact(STATE / 4).map(state_of).collect(),
-            argmax: list(0),
-            accepted: list(1),
-            survivors: list(2),
-            entropy: list(3),
-            tokens: words[4 * self.rows..].to_vec(),
-        })
-    }
-}
-
-/// A canvas' state from its words, little-endian as the device has them. What the host set itself is not read back.
-fn state_of(words: &[u32]) -> CanvasState {
-    let tail = &words[words.len() - 4..];
-    CanvasState {
-        steps: tail[0],
-        settled: tail[1],
-        unchanged: tail[2],
-        overflow: tail[3],
-        ..CanvasState::default()
-    }
 }
 
 impl DeviceNet {
@@ -163,26 +88,6 @@ impl DeviceNet {
             after_step(batch);
         }
         Ok(forwards)
-    }
-}
-
-impl Seen {
-    fn write_to(&self, batch: &mut [Condensing]) {
-        let (mut row, mut place) = (0, 0);
-        for (condensing, state) in batch.iter_mut().zip(&self.states) {
-            let (rows, tokens) = (condensing.canvas.hole_len, condensing.canvas.tokens.len());
-            if !condensing.done() {
-                condensing.argmax = self.argmax[row..row + rows].to_vec();
-                condensing.accepted = self.accepted[row..row + rows].iter().map(|&flag| flag != 0).collect();
-                condensing.entropy =
-                    self.entropy[row..row + rows].iter().map(|&bits| f32::from_bits(bits)).collect();
-                condensing.canvas.tokens = self.tokens[place..place + tokens].to_vec();
-                condensing.steps = state.steps as usize;
-                condensing.settled = state.settled != 0;
-            }
-            row += rows;
-            place += tokens;
-        }
     }
 }
 
@@ -243,7 +148,7 @@ impl<'n> Loop<'n> {
 
     /// Takes the next step of every canvas that is not done, and reads what came of it. A cancelled loop has taken no
     /// half step: the step that runs goes to its end.
-    pub(crate) fn step(&mut self, cancel: &CancelToken) -> Result<Seen, EngineError> {
+    pub(super) fn step(&mut self, cancel: &CancelToken) -> Result<Seen, EngineError> {
         cancel.check()?;
         let run = || -> Result<Seen, DeviceError> {
             match &self.graph {

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::denoise::{Condensing, Rules};
 use crate::net::{Canvases, check_batch, check_rows, defect};
-use crate::plan::parameters;
+use crate::sizes::parameters;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::DeviceError;
 use lacuna_kernels::device::ops::{convert, embed, gather, logits, soft_embedding_exact};

@@ -12,7 +12,7 @@ use lacuna_kernels::device::ops::{
     Attention, Branches, ExpertsDown, ExpertsGateUp, Heads, Residual, Router, Rows, attention, experts_down,
     experts_gate_up, group, heads, matmul, matmul_gated, residual, route,
 };
-use lacuna_kernels::device::{Device, DeviceError, Slice};
+use lacuna_kernels::device::{DeviceError, Slice};
 
 /// Weights of one layer.
 #[derive(Debug)]
@@ -145,13 +145,12 @@ impl Layer {
     /// Keys and values of the pass, from the normed input in `buffers.a`; with `queries` those too.
     pub(crate) fn project(
         &self,
-        device: &Device,
         buffers: &Buffers,
         pass: Pass,
         memory: &Memory<'_>,
         queries: bool,
     ) -> Result<(), DeviceError> {
-        let rows = pass.rows();
+        let (device, rows) = (buffers.device(), pass.rows());
         let joint = buffers.joint(rows, self.qkv.rows())?;
         matmul(device, buffers.a(rows)?, self.qkv.view()?, joint, buffers.scratch())?;
         device.mark("attention")?;
@@ -180,11 +179,11 @@ impl Layer {
     /// second half in `buffers.a` and `buffers.b`.
     pub(crate) fn attend(
         &self,
-        device: &Device,
         buffers: &Buffers,
         pass: Pass,
         memory: &Memory<'_>,
     ) -> Result<(), DeviceError> {
+        let device = buffers.device();
         let (rows, width) = (pass.rows(), self.heads * self.config.head_dim);
         let mixed = buffers.mixed(rows, width)?;
         attention(
@@ -231,19 +230,18 @@ impl Layer {
     /// The dense feed-forward and the experts, added to the residual stream; `next` is a norm of the result, and where to.
     pub(crate) fn feed_forward(
         &self,
-        device: &Device,
         buffers: &Buffers,
         pass: Pass,
         next: (Slice<'_>, Rows<'_>),
     ) -> Result<(), DeviceError> {
-        let rows = pass.rows();
+        let (device, rows) = (buffers.device(), pass.rows());
         device.mark("dense")?;
         let (gate_up, active) = (buffers.gate_up(rows)?, buffers.active(rows)?);
         let y = buffers.y(rows)?;
         let operands = (buffers.a(rows)?, self.gate_up.view()?, active);
         matmul_gated(device, operands, gate_up, buffers.scratch())?;
         matmul(device, active, self.down.view()?, y, buffers.scratch())?;
-        self.run_experts(device, buffers, rows)?;
+        self.run_experts(buffers, rows)?;
         device.mark("norms")?;
         residual(
             device,
@@ -262,7 +260,8 @@ impl Layer {
     }
 
     /// Routes the residual stream, and leaves the experts' weighted sum in `buffers.y2`.
-    fn run_experts(&self, device: &Device, buffers: &Buffers, rows: usize) -> Result<(), DeviceError> {
+    fn run_experts(&self, buffers: &Buffers, rows: usize) -> Result<(), DeviceError> {
+        let device = buffers.device();
         device.mark("router")?;
         let (ids, weights) = buffers.routing();
         let router = Router {

@@ -1,14 +1,17 @@
 //! The network on the emulated card against the same network on the processor: passes, the loop that stays on the device,
 //! and what is left after a pass that did not end.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use super::*;
 use crate::backend::{Backend, Cpu};
 use crate::canvas::Frameset;
 use crate::config::Noise;
-use crate::denoise::{Condensing, Denoiser, Rules, condense};
+use crate::denoise::{Condensing, Rules, condense};
 use crate::net::{Canvases, Net};
 use crate::noise::{Generator, NoiseSource};
 use crate::session::Session;
+use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::Precision;
 use std::path::Path;
 use std::sync::Arc;

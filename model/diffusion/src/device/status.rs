@@ -1,0 +1,106 @@
+//! The one small read that the host makes after every step of the loop on the device.
+
+use crate::denoise::Condensing;
+use lacuna_kernels::device::ops::CanvasState;
+use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
+
+/// What the host reads after a step, in one buffer: states of the canvases, then rows of 32-bit words.
+pub(super) struct Status {
+    pub buffer: Buffer,
+    pub canvases: usize,
+    rows: usize,
+    tokens: usize,
+}
+
+/// One read of [`Status`].
+pub(super) struct Seen {
+    pub states: Vec<CanvasState>,
+    argmax: Vec<u32>,
+    accepted: Vec<u32>,
+    pub survivors: Vec<u32>,
+    entropy: Vec<u32>, // the bits of f32
+    tokens: Vec<u32>,
+}
+
+pub(super) const STATE: usize = size_of::<CanvasState>();
+
+impl Status {
+    pub(super) fn new(
+        device: &Device,
+        canvases: usize,
+        rows: usize,
+        tokens: usize,
+    ) -> Result<Self, DeviceError> {
+        let buffer = device.alloc(canvases * STATE + 4 * (4 * rows + tokens))?;
+        Ok(Self { buffer, canvases, rows, tokens })
+    }
+
+    /// The `index`-th list of one word a row.
+    fn list(&self, index: usize) -> Result<Slice<'_>, DeviceError> {
+        self.buffer.slice(self.canvases * STATE + 4 * index * self.rows, 4 * self.rows)
+    }
+    pub(super) fn argmax(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(0)
+    }
+    pub(super) fn accepted(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(1)
+    }
+    pub(super) fn survivors(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(2)
+    }
+    pub(super) fn entropy(&self) -> Result<Slice<'_>, DeviceError> {
+        self.list(3)
+    }
+    pub(super) fn tokens_at(&self) -> usize {
+        self.canvases * STATE + 16 * self.rows
+    }
+    pub(super) fn tokens(&self) -> Result<Slice<'_>, DeviceError> {
+        self.buffer.slice(self.tokens_at(), 4 * self.tokens)
+    }
+
+    pub(super) fn read(&self) -> Result<Seen, DeviceError> {
+        let words = self.buffer.download_vec::<u32>(0, self.buffer.len() / 4)?;
+        let (states, words) = words.split_at(self.canvases * STATE / 4);
+        let list = |index: usize| words[index * self.rows..][..self.rows].to_vec();
+        Ok(Seen {
+            states: states.chunks_exact(STATE / 4).map(state_of).collect(),
+            argmax: list(0),
+            accepted: list(1),
+            survivors: list(2),
+            entropy: list(3),
+            tokens: words[4 * self.rows..].to_vec(),
+        })
+    }
+}
+
+/// A canvas' state from its words, little-endian as the device has them. What the host set itself is not read back.
+fn state_of(words: &[u32]) -> CanvasState {
+    let tail = &words[words.len() - 4..];
+    CanvasState {
+        steps: tail[0],
+        settled: tail[1],
+        unchanged: tail[2],
+        overflow: tail[3],
+        ..CanvasState::default()
+    }
+}
+
+impl Seen {
+    pub(super) fn write_to(&self, batch: &mut [Condensing]) {
+        let (mut row, mut place) = (0, 0);
+        for (condensing, state) in batch.iter_mut().zip(&self.states) {
+            let (rows, tokens) = (condensing.canvas.hole_len, condensing.canvas.tokens.len());
+            if !condensing.done() {
+                condensing.argmax = self.argmax[row..row + rows].to_vec();
+                condensing.accepted = self.accepted[row..row + rows].iter().map(|&flag| flag != 0).collect();
+                condensing.entropy =
+                    self.entropy[row..row + rows].iter().map(|&bits| f32::from_bits(bits)).collect();
+                condensing.canvas.tokens = self.tokens[place..place + tokens].to_vec();
+                condensing.steps = state.steps as usize;
+                condensing.settled = state.settled != 0;
+            }
+            row += rows;
+            place += tokens;
+        }
+    }
+}
