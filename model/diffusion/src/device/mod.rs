@@ -63,6 +63,9 @@ struct Conditioning {
 /// Canvases that a request's batch has room for; more go through the host's loop.
 const CANVASES: usize = 4;
 
+/// Bytes left to the driver, which rounds allocations up and keeps recorded sequences of launches.
+const RESERVE: usize = 256 << 20;
+
 /// What a device is to hold.
 pub(crate) struct Wanted {
     pub config: Config,
@@ -208,6 +211,7 @@ fn formats(precision: PrecisionChoice) -> Vec<WeightFormat> {
 /// The first of the formats that fits, with as much context as does.
 fn plan(device: &Device, wanted: &Wanted) -> Result<MemoryPlan, LoadError> {
     let free = device.memory_free().map_err(|error| device_fault(&error))?;
+    let free = if device.info().emulated { free } else { free.saturating_sub(RESERVE) };
     let (batch, canvas) = wanted.canvases;
     let mut refusal: Option<DoesNotFit> = None;
     let chosen = wanted.formats.len() == 1; // a format asked for by name is tried, and its refusal names the tensor

@@ -110,7 +110,10 @@ fn report(args: &BenchStep, times: DeviceTimes) -> DeviceReport {
 }
 
 fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
-    let gigabytes = |bytes: usize| format!("{:.2} GB", bytes as f64 / 1e9);
+    let size = |bytes: usize| match bytes as f64 {
+        bytes if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
+        bytes => format!("{:.1} MB", bytes / 1e6),
+    };
     output.line(&format!(
         "one denoising step: median {:.2} ms, least {:.2} ms, p95 {:.2} ms, {} steps",
         report.ms_per_step,
@@ -131,7 +134,7 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
             format!(
                 "{:.2} ms to read {} at {:.0} GB/s, {:.2} ms to multiply {:.2} TFLOP at {:.1} TFLOP/s; reading is {:.0} % of the step",
                 report.floor_ms,
-                gigabytes(report.bytes_per_step),
+                size(report.bytes_per_step),
                 report.copy_gb_s,
                 report.compute_floor_ms,
                 report.flops_per_step / 1e12,
@@ -145,9 +148,9 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
             "memory",
             format!(
                 "weights {} · KV cache {} · buffers {}",
-                gigabytes(report.weight_bytes),
-                gigabytes(report.kv_bytes),
-                gigabytes(report.buffer_bytes)
+                size(report.weight_bytes),
+                size(report.kv_bytes),
+                size(report.buffer_bytes)
             ),
         ),
         ("loading", format!("{:.0} ms · prefix {:.0} ms", report.load_ms, report.prefill_ms)),
