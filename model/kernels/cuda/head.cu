@@ -8,6 +8,7 @@
 #include "head.cuh"
 #include "product_mma.cuh"
 #include "product_plain.cuh"
+#include "wgmma.cuh"
 
 #define HEAD_PARAMETERS                                                                                                \
     uint32_t rows, uint32_t vocabulary, uint32_t depth, float softcap, const float *temperatures,                      \
@@ -37,12 +38,13 @@ KERNEL head_plain(const void* a, uint32_t a_dtype, uint32_t a_stride, const void
 EXPORT(head_plain)
 
 // The tile of logits takes the place of the stages: [BM][BN + 4] floats.
-template <class T> DEVICE void head_tile(const bf16* a, uint32_t a_stride, const void* w, uint32_t depth, const Head& h) {
+template <class T, class Multiply>
+DEVICE void head_tile(const bf16* a, uint32_t a_stride, const void* w, uint32_t depth, const Head& h, Multiply multiply) {
     constexpr uint32_t WIDTH = T::BN + 4;
     uint32_t row0 = blockIdx.x * T::BM, col0 = blockIdx.y * T::BN;
     ProductOperands o{a, a_stride, stored(w, T::W, h.vocabulary, depth), 0, depth};
     Sums<T> sums;
-    product<T>(
+    multiply(
         o, sums, h.rows - row0, [&](uint32_t r) { return row0 + r < h.rows ? int64_t(row0 + r) : -1; },
         [&](uint32_t c) { return col0 + c < h.vocabulary ? int64_t(col0 + c) : -1; });
     float* raw = reinterpret_cast<float*>(shared_memory());
@@ -58,7 +60,11 @@ template <class T> DEVICE void head_tile(const bf16* a, uint32_t a_stride, const
     KERNEL __launch_bounds__(PRODUCT_THREADS)                                                                          \
         name(const bf16* a, uint32_t a_stride, const void* w, HEAD_PARAMETERS) {                                       \
         Head h = HEAD;                                                                                                 \
-        head_tile<Tiling<BM, 128, W>>(a, a_stride, w, depth, h);                                                       \
+        using T = Tiling<BM, 128, W>;                                                                                  \
+        head_tile<T>(a, a_stride, w, depth, h,                                                                         \
+                     [](const ProductOperands& o, Sums<T>& sums, uint32_t count, auto rows_of, auto cols_of) {         \
+                         product<T>(o, sums, count, rows_of, cols_of);                                                 \
+                     });                                                                                               \
     }
 
 HEAD_MMA(head_32_bf16, 32, BF16)
@@ -73,6 +79,17 @@ HEAD_MMA(head_128_q8, 128, Q8)
 EXPORT(head_128_q8)
 HEAD_MMA(head_128_q4, 128, Q4)
 EXPORT(head_128_q4)
+
+// By Hopper's warpgroups, as product_wgmma.
+KERNEL __launch_bounds__(PRODUCT_THREADS, 2) head_wgmma(const bf16* a, uint32_t a_stride, const void* w, HEAD_PARAMETERS) {
+    Head h = HEAD;
+    using T = WgmmaTiling;
+    head_tile<T>(a, a_stride, w, depth, h,
+                 [](const ProductOperands& o, Sums<T>& sums, uint32_t, auto rows_of, auto cols_of) {
+                     product_by_warpgroups(o, sums, rows_of, cols_of);
+                 });
+}
+EXPORT(head_wgmma)
 
 // Adds `other` to `share`; which is the earlier does not matter to the bits beyond rounding, so the order is kept fixed.
 DEVICE void absorb(Share& share, const Share& other) {

@@ -1,7 +1,9 @@
 //! The fused head and the soft embedding, against logits made whole.
 
 use lacuna_kernels::device::Device;
-use lacuna_kernels::device::ops::{self, Dtype, Head, HeadJob, Masks, OVERFLOW, Rows, Weight, WeightDtype};
+use lacuna_kernels::device::ops::{
+    self, Dtype, Head, HeadJob, Masks, OVERFLOW, Product, Rows, Weight, WeightDtype,
+};
 use lacuna_kernels::{WeightView, row_stats, soft_embedding_sparse_all};
 
 use crate::matmul::twin;
@@ -19,6 +21,8 @@ struct Problem {
     temperatures: Vec<f32>,
     logits: Vec<f32>,
 }
+
+type Path = (WeightDtype, Dtype, Product);
 
 const BANNED: [usize; 3] = [0, 33, 50];
 
@@ -46,7 +50,7 @@ impl Problem {
         Self { rows, vocabulary, hidden, states, table, temperatures, logits }
     }
 
-    fn run(&self, device: &Device, (weight, dtype): (WeightDtype, Dtype), head: &Head, soft: Rows<'_>) {
+    fn run(&self, device: &Device, (weight, dtype, product): Path, head: &Head, soft: Rows<'_>) {
         let Self { rows, vocabulary, hidden, .. } = *self;
         let states = upload(device, &self.states, dtype);
         let table = device.buffer_of(&self.table.bytes).unwrap();
@@ -69,9 +73,19 @@ impl Problem {
             temperatures: temperatures.all(),
             masks: Masks { banned: Some(banned.all()), allowed: Some((which.all(), allowed.all())) },
         };
-        ops::head(device, &job, head).unwrap();
+        ops::head_in(device, product, &job, head).unwrap();
         ops::soft_embedding(device, (head, rows), table, 2.0, (soft, None)).unwrap();
     }
+}
+
+/// Every combination of types, and warpgroups where the card has them.
+fn paths(device: &Device) -> Vec<Path> {
+    let mut paths: Vec<Path> =
+        WEIGHT_DTYPES.into_iter().flat_map(|w| DTYPES.map(|d| (w, d, Product::Auto))).collect();
+    if device.info().emulated || device.info().compute_capability == (9, 0) {
+        paths.push((WeightDtype::Bf16, Dtype::Bf16, Product::Warpgroups));
+    }
+    paths
 }
 
 #[test]
@@ -80,18 +94,18 @@ fn statistics_survivors_and_soft_embeddings_match_the_twin() {
         for (shape, spread) in
             [((1, 100, 64), 4.0), ((5, 333, 64), 8.0), ((40, 520, 128), 6.0), ((130, 140, 64), 5.0)]
         {
-            for (weight, dtype) in WEIGHT_DTYPES.into_iter().flat_map(|w| DTYPES.map(|d| (w, d))) {
+            for (weight, dtype, product) in paths(&device) {
                 let problem = Problem::new(shape, spread, weight, dtype);
                 let (rows, vocabulary, hidden) = shape;
                 let head = Head::new(&device, rows + 1, vocabulary, 512).unwrap();
                 let soft = poisoned(&device, rows * hidden, Dtype::F32);
                 problem.run(
                     &device,
-                    (weight, dtype),
+                    (weight, dtype, product),
                     &head,
                     Rows::new(&soft, Dtype::F32, rows, hidden).unwrap(),
                 );
-                let what = format!("{shape:?} {weight:?} {dtype:?}");
+                let what = format!("{shape:?} {weight:?} {dtype:?} {product:?}");
                 check_statistics(&problem, &head, &what);
                 let mut want = vec![0.0; rows * hidden];
                 let table = WeightView::F32(&problem.table.values);
@@ -133,11 +147,11 @@ fn check_statistics(problem: &Problem, head: &Head, what: &str) {
 #[test]
 fn too_many_survivors_are_said_and_leave_the_soft_embedding_alone() {
     for device in devices() {
-        let (weight, dtype) = (WeightDtype::Bf16, Dtype::Bf16);
+        let (weight, dtype, product) = (WeightDtype::Bf16, Dtype::Bf16, Product::Auto);
         let problem = Problem::new((3, 400, 64), 0.5, weight, dtype);
         let head = Head::new(&device, 3, 400, 64).unwrap();
         let soft = device.buffer_of(&[7.0_f32; 3 * 64]).unwrap();
-        problem.run(&device, (weight, dtype), &head, Rows::new(&soft, Dtype::F32, 3, 64).unwrap());
+        problem.run(&device, (weight, dtype, product), &head, Rows::new(&soft, Dtype::F32, 3, 64).unwrap());
         let counts: Vec<u32> = head.survivors().download_vec(0, 3).unwrap();
         assert_eq!(counts, [OVERFLOW, 40, OVERFLOW], "row 1 may become 40 tokens");
         let soft = read(&soft, 3 * 64, Dtype::F32);

@@ -1,7 +1,7 @@
 //! The fused head: from hidden states to what a sampler needs, without logits in memory.
 
 use super::super::{Arg, Buffer, Device, DeviceError, Slice};
-use super::{Rows, Weight, ensure, ensure_len, mma, optional, u32_of};
+use super::{Product, Rows, Weight, ensure, ensure_len, mma, optional, u32_of};
 
 /// In [`Head::survivors`]: the row had more survivors than there is room for, and needs the exact path.
 pub const OVERFLOW: u32 = u32::MAX;
@@ -166,6 +166,14 @@ pub struct HeadJob<'a> {
 /// # Errors
 /// [`DeviceError::Shape`] and [`DeviceError::Launch`].
 pub fn head(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<(), DeviceError> {
+    head_in(device, Product::Auto, job, out)
+}
+
+/// [`head`] by a kernel of choice.
+///
+/// # Errors
+/// As [`head`].
+pub fn head_in(device: &Device, product: Product, job: &HeadJob<'_>, out: &Head) -> Result<(), DeviceError> {
     const OP: &str = "head";
     let HeadJob { states, table, .. } = *job;
     let rows = states.rows;
@@ -184,16 +192,22 @@ pub fn head(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<(), Device
     }
     device.zero(&out.tops, 0, rows * 4)?;
     device.zero(&out.counts, 0, rows * 4)?;
-    let tiles = tiles_kernel(device, job, out)?;
+    let tiles = tiles_kernel(device, product, job, out)?;
     finish(device, rows, tiles, out)
 }
 
 /// Launches the products and their statistics; returns how many tiles a row has.
-fn tiles_kernel(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<usize, DeviceError> {
+fn tiles_kernel(
+    device: &Device,
+    product: Product,
+    job: &HeadJob<'_>,
+    out: &Head,
+) -> Result<usize, DeviceError> {
     let HeadJob { states, table, masks, .. } = *job;
-    let tensor = mma::takes(states, table);
-    let (tile_rows, tile_cols) =
-        if tensor { (mma::tile_rows(states.rows), mma::TILE_COLS) } else { (TILE, TILE) };
+    let core = mma::core(device, product, states, table)?;
+    let tensor = core != mma::Core::Plain;
+    let tile_rows = core.tile_rows(states.rows);
+    let tile_cols = if tensor { mma::TILE_COLS } else { TILE };
     let tiles = out.vocabulary.div_ceil(tile_cols);
     let mut args = if tensor {
         vec![Arg::Slice(states.data), Arg::U32(states.stride as u32), Arg::Slice(table.data)]
@@ -224,7 +238,8 @@ fn tiles_kernel(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<usize,
         let large = ["head_128_bf16", "head_128_q8", "head_128_q4"];
         let tile = tile_rows * (mma::TILE_COLS + 4) * 4;
         let shared = mma::shared_bytes(tile_rows, table.dtype).max(tile);
-        (mma::name(tile_rows, table.dtype, small, large), shared)
+        let name = mma::name(tile_rows, table.dtype, small, large);
+        (if core == mma::Core::Warpgroups { "head_wgmma" } else { name }, shared)
     } else {
         ("head_plain", plain)
     };

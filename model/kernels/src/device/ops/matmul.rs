@@ -50,39 +50,22 @@ pub fn matmul_in(
     scratch: Option<Slice<'_>>,
 ) -> Result<(), DeviceError> {
     check(a, weight, out)?;
-    let tensor = mma::takes(a, weight);
-    ensure("matmul", tensor || product != Product::Tensor, || {
-        format!(
-            "tensor cores do not take {:?} rows and {:?} weights of {}",
-            a.dtype, weight.dtype, weight.cols
-        )
-    })?;
-    let warpgroups = mma::takes_by_warpgroups(device, a, weight);
-    ensure("matmul", warpgroups || product != Product::Warpgroups, || {
-        format!("warpgroups of {:?} do not take these operands", device.info().compute_capability)
-    })?;
-    match product {
-        Product::Plain => plain(device, (a, weight, out), 0.0),
-        _ if !tensor => plain(device, (a, weight, out), 0.0),
-        Product::Auto => {
-            let warpgroups = warpgroups && a.rows > 32 && mma::warpgroups_wanted();
-            on_tensor_cores(device, (a, weight, out), (0.0, warpgroups), scratch)
-        }
-        Product::Tensor => on_tensor_cores(device, (a, weight, out), (0.0, false), scratch),
-        Product::Warpgroups => on_tensor_cores(device, (a, weight, out), (0.0, true), scratch),
+    match mma::core(device, product, a, weight)? {
+        mma::Core::Plain => plain(device, (a, weight, out), 0.0),
+        core => on_tensor_cores(device, (a, weight, out), (0.0, core), scratch),
     }
 }
 
 fn on_tensor_cores(
     device: &Device,
     (a, weight, out): (Rows<'_>, Weight<'_>, Rows<'_>),
-    (softcap, warpgroups): (f32, bool),
+    (softcap, core): (f32, mma::Core),
     scratch: Option<Slice<'_>>,
 ) -> Result<(), DeviceError> {
     let (splits, depth) = mma::splits(device, a.rows, weight);
     let parts = scratch.filter(|s| splits > 1 && s.len() >= splits * a.rows * weight.rows * 4);
     let (splits, depth) = if parts.is_some() { (splits, depth) } else { (1, weight.cols) };
-    let tile_rows = if warpgroups { 128 } else { mma::tile_rows(a.rows) };
+    let tile_rows = core.tile_rows(a.rows);
     let args = [
         Arg::Slice(a.data),
         Arg::U32(a.stride as u32),
@@ -103,7 +86,7 @@ fn on_tensor_cores(
         ["product_32_bf16", "product_32_q8", "product_32_q4"],
         ["product_128_bf16", "product_128_q8", "product_128_q4"],
     );
-    let kernel = if warpgroups { "product_wgmma" } else { kernel };
+    let kernel = if core == mma::Core::Warpgroups { "product_wgmma" } else { kernel };
     let columns = u32_of("matmul", "the number of tiles", weight.rows.div_ceil(mma::TILE_COLS))?;
     let grid = [a.rows.div_ceil(tile_rows) as u32, columns, splits as u32];
     device.launch(kernel, grid, [256, 1, 1], mma::shared_bytes(tile_rows, weight.dtype), &args)?;
@@ -133,10 +116,9 @@ pub fn logits(
     out: Rows<'_>,
 ) -> Result<(), DeviceError> {
     check(states, table, out)?;
-    if mma::takes(states, table) {
-        on_tensor_cores(device, (states, table, out), (softcap, false), None)
-    } else {
-        plain(device, (states, table, out), softcap)
+    match mma::core(device, Product::Auto, states, table)? {
+        mma::Core::Plain => plain(device, (states, table, out), softcap),
+        core => on_tensor_cores(device, (states, table, out), (softcap, core), None),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which products tensor cores take, and how much shared memory their tiles need: `Tiling` of `cuda/product_mma.cuh`.
 
-use super::super::Device;
-use super::{Dtype, Rows, Weight, WeightDtype};
+use super::super::{Device, DeviceError};
+use super::{Dtype, Product, Rows, Weight, WeightDtype};
 
 /// Columns of a tile.
 pub(super) const TILE_COLS: usize = 128;
@@ -18,16 +18,60 @@ pub(super) fn takes(a: Rows<'_>, weight: Weight<'_>) -> bool {
     a.dtype == Dtype::Bf16 && a.aligned() && weight.cols.is_multiple_of(depth)
 }
 
-/// Whether Hopper's warpgroups take it: bf16 by bf16, on a card that has them (the emulated one follows them too).
-pub(super) fn takes_by_warpgroups(device: &Device, a: Rows<'_>, weight: Weight<'_>) -> bool {
+/// What multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Core {
+    /// Ordinary cores.
+    Plain,
+    /// Tensor cores, warp by warp.
+    Warps,
+    /// Tensor cores by Hopper's warpgroups.
+    Warpgroups,
+}
+
+impl Core {
+    /// Rows of a tile that suit a product of `rows` rows.
+    pub(super) fn tile_rows(self, rows: usize) -> usize {
+        match self {
+            Self::Plain => 64,
+            Self::Warps => tile_rows(rows),
+            Self::Warpgroups => 128,
+        }
+    }
+}
+
+/// What multiplies `a · wᵀ`, as asked for or as suits it best.
+pub(super) fn core(
+    device: &Device,
+    product: Product,
+    a: Rows<'_>,
+    weight: Weight<'_>,
+) -> Result<Core, DeviceError> {
     let info = device.info();
-    takes(a, weight)
-        && weight.dtype == WeightDtype::Bf16
-        && (info.emulated || info.compute_capability == (9, 0))
+    let tensor = takes(a, weight);
+    // The emulated card follows warpgroups too.
+    let hopper = info.emulated || info.compute_capability == (9, 0);
+    let warpgroups = tensor && weight.dtype == WeightDtype::Bf16 && hopper;
+    let refused = |what| DeviceError::Shape {
+        op: "product",
+        problem: format!(
+            "{what} of {} do not take {:?} rows and {:?} weights of {}",
+            info.name, a.dtype, weight.dtype, weight.cols
+        ),
+    };
+    match product {
+        Product::Auto if warpgroups && a.rows > 32 && warpgroups_wanted() => Ok(Core::Warpgroups),
+        Product::Auto if tensor => Ok(Core::Warps),
+        Product::Auto | Product::Plain => Ok(Core::Plain),
+        Product::Tensor if tensor => Ok(Core::Warps),
+        Product::Tensor => Err(refused("tensor cores")),
+        Product::Warpgroups if warpgroups => Ok(Core::Warpgroups),
+        Product::Warpgroups => Err(refused("warpgroups")),
+    }
 }
 
 /// Whether the environment asks for warpgroups, read once.
-pub(super) fn warpgroups_wanted() -> bool {
+fn warpgroups_wanted() -> bool {
     static WANTED: std::sync::LazyLock<bool> =
         std::sync::LazyLock::new(|| std::env::var_os("LACUNA_WGMMA").is_some_and(|v| v == "1"));
     *WANTED
