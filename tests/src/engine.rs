@@ -101,6 +101,7 @@ fn candidate((rank, text): (usize, String)) -> Candidate {
         score: -(rank as f32),
         log_prob_hole: -1.0 - rank as f32,
         log_prob_suffix: -1.0,
+        confidence: None,
         entropy_mean: 0.1,
         origin: Origin::Noise,
         steps: 1,

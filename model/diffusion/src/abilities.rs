@@ -1,6 +1,6 @@
 //! What a checkpoint can do, resolved once from its files: never from its name.
 
-use crate::config::{Config, Drafts, Fim, GenerationConfig, Noise};
+use crate::config::{Config, Drafts, Fim, GenerationConfig, Noise, Ranking};
 use crate::prompt::PromptTokens;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(crate) struct Abilities {
     pub whole_text: bool,
     /// Texts that compete with the canvases.
     pub drafts: Drafts,
+    /// What the authors' own order of their texts is worth.
+    pub ranking: Ranking,
     pub prompt_tokens_max: usize,
     pub canvas_length: usize,
     pub fim: Option<Fim>,
@@ -78,6 +80,7 @@ impl Abilities {
             guidance: lacuna.causal_guidance,
             whole_text: lacuna.whole_text,
             drafts: lacuna.drafts,
+            ranking: lacuna.ranking,
             prompt_tokens_max: prompt_tokens_max(config),
             canvas_length,
             fim: lacuna.fim,

@@ -68,6 +68,32 @@ pub struct Drafts {
     pub strength: f32,
 }
 
+/// What a text gains, in nats, for standing first in the list of who wrote it; see `authors`. All 0 by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ranking {
+    /// Lines of the same document that began alike, the longest shared beginning first.
+    pub earlier: f32,
+    /// The causal pass, its most probable first token first.
+    pub causal: f32,
+    /// Canvases, the most probable length first.
+    pub canvas: f32,
+    /// How probably a text is right; nobody says where it is missing.
+    pub confidence: Option<Confidence>,
+}
+
+/// A logistic model of being right: the log-odds are the intercept and each weight times what it is named after.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Confidence {
+    /// Log-odds of a text of which nothing is known.
+    pub intercept: f32,
+    /// Of causal log p(hole | prefix).
+    pub hole: f32,
+    /// Of causal log p(next suffix tokens | prefix, hole).
+    pub suffix: f32,
+    /// Of what the text gained by the places that its authors gave it.
+    pub place: f32,
+}
+
 /// The object as a whole.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lacuna {
@@ -89,6 +115,8 @@ pub struct Lacuna {
     pub whole_text: bool,
     /// Texts that compete with the canvases; none by default.
     pub drafts: Drafts,
+    /// What the authors' own order of their texts is worth.
+    pub ranking: Ranking,
     /// Most prompt tokens that are read.
     pub prompt_tokens_max: Option<usize>,
     /// How a prompt begins.
@@ -127,6 +155,7 @@ impl Lacuna {
                 Some(other) => return Err(object.wrong("canvas_holds", "\"hole\" or \"text\"", other)),
             },
             drafts: drafts(&object)?,
+            ranking: ranking(&object)?,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,
             end_of_document: match object.optional_object("end_of_document")? {
@@ -165,6 +194,27 @@ fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
         seeds: count("seeds")?,
         revisions: count("revisions")?,
         strength: drafts.number("strength", Some(0.5), 0.0..=1.0)? as f32,
+    })
+}
+
+fn ranking(object: &Object<'_>) -> Result<Ranking, LoadError> {
+    let Some(ranking) = object.optional_object("ranking")? else { return Ok(Ranking::default()) };
+    let nats = |key| ranking.number(key, Some(0.0), 0.0..=100.0).map(|nats| nats as f32);
+    Ok(Ranking {
+        earlier: nats("earlier")?,
+        causal: nats("causal")?,
+        canvas: nats("canvas")?,
+        confidence: ranking.optional_object("confidence")?.as_ref().map(confidence).transpose()?,
+    })
+}
+
+fn confidence(object: &Object<'_>) -> Result<Confidence, LoadError> {
+    let number = |key| object.number(key, Some(0.0), -100.0..=100.0).map(|number| number as f32);
+    Ok(Confidence {
+        intercept: number("intercept")?,
+        hole: number("hole")?,
+        suffix: number("suffix")?,
+        place: number("place")?,
     })
 }
 

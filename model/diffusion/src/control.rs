@@ -33,6 +33,7 @@ impl Decoded {
             score: self.log_prob,
             log_prob_hole: self.log_prob,
             log_prob_suffix: 0.0,
+            confidence: None,
             entropy_mean: 0.0,
             origin: self.origin,
             steps: self.forwards,

@@ -71,6 +71,7 @@ impl DiffusionEngine {
             score: 0.0,
             log_prob_hole: 0.0,
             log_prob_suffix: 0.0,
+            confidence: None,
             entropy_mean: 0.0,
             origin: Origin::Noise,
             steps,

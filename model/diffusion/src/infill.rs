@@ -1,5 +1,6 @@
 //! One infill request, start to end: prompt, lengths, condensing, ranking.
 
+use crate::authors::Authors;
 use crate::canvas::{Canvas, Frameset};
 use crate::config::Drafts;
 use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
@@ -10,7 +11,7 @@ use crate::preset::{Effort, effort};
 use crate::prompt::Prompt;
 use crate::rank::{self, Draft, finish, tokenizer_fault};
 use crate::watch::{Run, ms};
-use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, InfillRequest, Infilled, Start};
+use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, InfillRequest, Infilled, Origin, Start};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -188,20 +189,25 @@ impl DiffusionEngine {
         candidates: &mut Vec<Candidate>,
         run: &mut Run<'_>,
     ) -> Result<(), EngineError> {
-        let written = self.written(job, run)?;
+        let mut authors = Authors::default();
+        let written = self.written(job, &mut authors, run)?;
         self.compete(job, written, candidates, run)?;
         let seeds = self.seeded(job, candidates, (job.drafts.seeds, 0), run)?;
-        let drafts = self.drafts_from_noise(job, seeds, run)?;
+        let drafts = self.drafts_from_noise(job, seeds, &mut authors, run)?;
         self.compete(job, drafts, candidates, run)?;
         let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
         let revised = self.condense_batch(job, again, run)?;
-        self.compete(job, revised, candidates, run)
+        self.compete(job, revised, candidates, run)?;
+        authors.reward(&self.abilities.ranking, candidates);
+        rank::sort(candidates);
+        Ok(())
     }
 
     fn drafts_from_noise(
         &mut self,
         job: &Job<'_>,
         seeds: Vec<Canvas>,
+        authors: &mut Authors,
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         let lengths = self.lengths(job, run)?;
@@ -215,7 +221,10 @@ impl DiffusionEngine {
                 job.around.canvas(&self.all_noise(job, length, i as u64), i as u64, i >= short.len())
             };
             let batch = (0..canvases).map(canvas).chain(seeds).collect();
-            drafts.extend(self.condense_batch(job, batch, run)?);
+            drafts = self.condense_batch(job, batch, run)?;
+            for (i, draft) in drafts.iter().enumerate().take(canvases) {
+                authors.note(Origin::Noise, i % short.len(), &draft.text);
+            }
         }
         for length in long {
             drafts.push(self.fill_in_blocks(job, length, run)?);

@@ -11,6 +11,7 @@
 mod abilities;
 pub mod accept;
 mod attention;
+mod authors;
 mod backend;
 mod bench;
 mod blocks;

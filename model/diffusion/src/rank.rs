@@ -1,6 +1,6 @@
 //! Ranking: every candidate is read left to right by the causal pass of the same weights.
 //!
-//! score = log p(the hole's line so far, hole, next suffix tokens | what is before the line). All candidates go on to the
+//! The causal score is log p(the hole's line so far, hole, next suffix tokens | what is before the line). All candidates go on to the
 //! same suffix tokens, so scores of different lengths compare, and a blend of two spellings, which the denoiser's entropy cannot see, costs what it
 //! should. Source: the encoder is an ordinary language model (trained with a next-token loss of weight 1).
 
@@ -101,6 +101,7 @@ pub(crate) fn score(
             score: log_probs.iter().sum::<f32>() + copied(draft.origin, hole),
             log_prob_hole: hole,
             log_prob_suffix: after,
+            confidence: None,
             entropy_mean: draft.entropy_mean,
             origin: draft.origin,
             steps: draft.steps,

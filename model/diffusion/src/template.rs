@@ -111,6 +111,7 @@ impl DiffusionEngine {
             score: log_prob,
             log_prob_hole: log_prob,
             log_prob_suffix: 0.0,
+            confidence: None,
             entropy_mean: 0.0,
             origin: if given == Given::AsReached { Origin::Causal } else { Origin::CausalFim },
             steps: stats.forwards,

@@ -3,6 +3,7 @@
 //! They cost little beside a canvas, know what the left side makes probable, and compete with the canvases under the same
 //! score; some start canvases of their own. How many there are, the checkpoint says (`lacuna.drafts`).
 
+use crate::authors::Authors;
 use crate::control::stop_at;
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
@@ -14,15 +15,21 @@ use lacuna_engine::{EngineError, HoleKind, Origin};
 const LINE_TOKENS_MAX: usize = 32;
 
 impl DiffusionEngine {
-    /// All of them; of equal texts the first keeps its author.
-    pub(crate) fn written(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
+    /// All of them; of equal texts the first keeps its author. `authors` are told who wrote what.
+    pub(crate) fn written(
+        &mut self,
+        job: &Job<'_>,
+        authors: &mut Authors,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<Draft>, EngineError> {
         let wanted = job.drafts;
         let mut drafts = Vec::new();
-        for text in job.request.earlier.iter().take(wanted.earlier) {
+        for (place, text) in job.request.earlier.iter().take(wanted.earlier).enumerate() {
+            authors.note(Origin::Earlier, place, text);
             drafts.push(self.draft_of(text.clone(), Origin::Earlier)?);
         }
         if wanted.causal > 0 {
-            drafts.extend(self.continuations(job, wanted.causal, run)?);
+            drafts.extend(self.continuations(job, wanted.causal, authors, run)?);
         }
         Ok(drafts)
     }
@@ -38,6 +45,7 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         count: usize,
+        authors: &mut Authors,
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         let ids = job.prompt.whole();
@@ -48,10 +56,11 @@ impl DiffusionEngine {
         let read = self.session.len();
         self.forbid_first(&mut logits, &job.prompt);
         let mut drafts = Vec::new();
-        for first in largest(&logits, count) {
+        for (place, first) in largest(&logits, count).into_iter().enumerate() {
             self.session.rollback(read);
             let texts = self.continuation(job, first, run)?;
             for text in texts {
+                authors.note(Origin::Causal, place, &text);
                 drafts.push(self.draft_of(text, Origin::Causal)?);
             }
         }

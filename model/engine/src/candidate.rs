@@ -32,6 +32,9 @@ pub struct Candidate {
     pub log_prob_hole: f32,
     /// Causal log p(next suffix tokens | prefix, hole), in nats.
     pub log_prob_suffix: f32,
+    /// Stated probability that the hole holds exactly this text, 0 to 1, where the engine has one that was fitted to outcomes.
+    #[serde(default)]
+    pub confidence: Option<f32>,
     /// Mean entropy of the hole at the last step, in nats.
     pub entropy_mean: f32,
     /// Who wrote its first version.

@@ -39,6 +39,7 @@ fn candidate(text: String, rank: usize) -> Candidate {
         score: -(rank as f32),
         log_prob_hole: 0.0,
         log_prob_suffix: 0.0,
+        confidence: None,
         entropy_mean: 0.0,
         origin: Origin::Noise,
         steps: 1,

@@ -3,7 +3,7 @@
 use crate::distance::differing;
 use crate::planned::Planned;
 use lacuna_engine::{Candidate, Start};
-use lacuna_text::{Rejected, Snapshot, Spliced, splice, splice_whole};
+use lacuna_text::{Rejected, Snapshot, Spliced, Splicer};
 use std::cmp::Reverse;
 
 /// Share of a text that refining gives up where nobody says how much: the command line's and the server's default.
@@ -62,10 +62,14 @@ impl Offer {
 /// trimming made equal the better one stays; at equal scores the present text comes before a change of it.
 #[must_use]
 pub fn rank(snapshot: &Snapshot, planned: &Planned, candidates: Vec<Candidate>) -> Vec<Offer> {
+    let mut splicer = Splicer::new(snapshot, &planned.plan);
     let mut offers: Vec<Offer> = candidates
         .into_iter()
-        .map(|candidate| Offer { outcome: outcome(snapshot, planned, &candidate), candidate })
+        .map(|candidate| Offer { outcome: outcome(&mut splicer, planned, &candidate), candidate })
         .collect();
+    if !planned.refines() {
+        reject_broken(&mut offers);
+    }
     offers.sort_by_cached_key(|offer| {
         (!offer.answers(planned), Reverse(Score(value(planned, offer))), !offer.is_unchanged())
     });
@@ -83,6 +87,17 @@ pub fn rank(snapshot: &Snapshot, planned: &Planned, candidates: Vec<Candidate>) 
     kept
 }
 
+/// Rejects what has more syntax errors than another candidate: that one shows how many there need not be.
+fn reject_broken(offers: &mut [Offer]) {
+    let errors = |offer: &Offer| offer.outcome.as_ref().ok().map(|spliced| spliced.errors_after);
+    let Some(before) = offers.iter().filter_map(errors).min() else { return };
+    for offer in offers {
+        if let Some(after) = errors(offer).filter(|&after| after > before) {
+            offer.outcome = Err(Rejected::Syntax { before, after });
+        }
+    }
+}
+
 /// The score, less what it costs to change a text that is refined.
 fn value(planned: &Planned, offer: &Offer) -> f32 {
     match &planned.request.start {
@@ -95,11 +110,11 @@ fn value(planned: &Planned, offer: &Offer) -> f32 {
 
 /// The change that a candidate makes. The text that is refined stands as it is: where its syntax is broken, trimming it would
 /// make another text of it.
-fn outcome(snapshot: &Snapshot, planned: &Planned, candidate: &Candidate) -> Result<Spliced, Rejected> {
+fn outcome(splicer: &mut Splicer<'_>, planned: &Planned, candidate: &Candidate) -> Result<Spliced, Rejected> {
     match &planned.request.start {
         Start::Text { text, .. } if *text == candidate.text => Err(Rejected::Unchanged),
-        Start::Template(_) => splice_whole(snapshot, &planned.plan, &candidate.text),
-        _ => splice(snapshot, &planned.plan, &candidate.text),
+        Start::Template(_) => splicer.splice_whole(&candidate.text),
+        _ => splicer.splice(&candidate.text),
     }
 }
 
@@ -171,6 +186,7 @@ mod tests {
             score,
             log_prob_hole: 0.0,
             log_prob_suffix: 0.0,
+            confidence: None,
             entropy_mean: 0.0,
             origin: Origin::Noise,
             steps: 1,
@@ -208,6 +224,23 @@ mod tests {
         assert_eq!(texts(ranked_for(Some(1), false, &candidates)), ["8"]);
         assert_eq!(texts(ranked_for(Some(3), false, &candidates)), ["8", "7", "let = (("]);
         assert_eq!(ranked(&candidates).len(), 4);
+    }
+
+    #[test]
+    fn what_breaks_more_than_another_candidate_is_not_offered() {
+        // Nothing that is tried without a candidate closes the string.
+        let document = Document::new("fn f() {\n    g(\"a ", Language::Rust);
+        let region = Region::of_range(&document, document.len()..document.len()).unwrap();
+        let model = Model::of(&ScriptedEngine::new([]));
+        let budgets = Budgets::default();
+        let planned = Planned::new(&document, &region, &Sampling::default(), &model, &budgets).unwrap();
+        let usable = |texts: &[&str]| {
+            let offers = rank(&document, &planned, texts.iter().map(|text| candidate(text, -1.0)).collect());
+            let usable = offers.into_iter().filter(Offer::is_usable);
+            usable.map(|offer| offer.text().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(usable(&["b"]), ["b"], "no worse than it was");
+        assert_eq!(usable(&["b", "b\"); }"]), ["b\"); }"]);
     }
 
     #[test]

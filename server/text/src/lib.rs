@@ -27,5 +27,5 @@ pub use position::{Encoding, Position};
 pub use rebase::Proposal;
 pub use region::{Marker, Reason, Region, RegionError, RegionKind};
 pub use ropey::Rope;
-pub use splice::{Rejected, Spliced, splice, splice_whole};
+pub use splice::{Rejected, Spliced, Splicer, splice, splice_whole};
 pub use trigger::{Quiet, quiet};

@@ -54,57 +54,95 @@ pub enum Rejected {
     },
 }
 
-/// Turns a candidate into a change.
-///
-/// What repeats the end of the prefix or the beginning of the suffix is dropped, one-line holes are cut at the first
-/// line break, line ends and indentation characters become the document's. Of several ways to trim the one with the
-/// fewest syntax errors wins.
+/// Turns a candidate into a change, see [`Splicer::splice`].
 ///
 /// # Errors
-/// A [`Rejected`] that says why; [`Rejected::Syntax`] when the tree would hold more ERROR and MISSING nodes than it
-/// could without the candidate.
+/// As [`Splicer::splice`].
 pub fn splice(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Spliced, Rejected> {
-    if plan.version != snapshot.version() {
-        return Err(Rejected::Stale { expected: plan.version, found: snapshot.version() });
-    }
-    let candidate = to_lf(candidate);
-    if candidate.trim().is_empty() {
-        return Err(Rejected::Blank);
-    }
-    choose(snapshot, plan, trim::variants(plan, &candidate))
+    Splicer::new(snapshot, plan).splice(candidate)
 }
 
 /// As [`splice`] for a candidate of which nothing may be dropped: its ends are the document's own text or were written between it.
 ///
 /// # Errors
-/// As [`splice`].
+/// As [`Splicer::splice`].
 pub fn splice_whole(snapshot: &Snapshot, plan: &Plan, candidate: &str) -> Result<Spliced, Rejected> {
-    if plan.version != snapshot.version() {
-        return Err(Rejected::Stale { expected: plan.version, found: snapshot.version() });
-    }
-    choose(snapshot, plan, vec![to_lf(candidate)])
+    Splicer::new(snapshot, plan).splice_whole(candidate)
 }
 
-/// The reading with the fewest syntax errors, as a change.
-fn choose(snapshot: &Snapshot, plan: &Plan, variants: Vec<String>) -> Result<Spliced, Rejected> {
-    let mut judge = Judge::new(snapshot, plan);
-    let mut best: Option<(usize, String)> = None;
-    for text in variants {
-        let errors = judge.errors(&text);
-        if best.as_ref().is_none_or(|(least, _)| errors < *least) {
-            best = Some((errors, text));
-        }
-    }
-    let Some((errors_after, text)) = best else { return Err(Rejected::Repeats) };
-    if text == plan.hole {
-        return Err(Rejected::Unchanged);
-    }
-    let errors_before = judge.errors_without();
-    if errors_after > errors_before {
-        return Err(Rejected::Syntax { before: errors_before, after: errors_after });
-    }
-    Ok(Spliced { change: minimal(snapshot, &judge.change(&text)), text, errors_before, errors_after })
+/// Turns candidates for one hole into changes: what all of them are held against is parsed once.
+pub struct Splicer<'a> {
+    judge: Judge<'a>,
 }
+
+impl<'a> Splicer<'a> {
+    /// For the hole of `plan`, which was made of `snapshot`.
+    #[must_use]
+    pub fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
+        Self { judge: Judge::new(snapshot, plan) }
+    }
+
+    /// Turns a candidate into a change.
+    ///
+    /// What repeats the end of the prefix or the beginning of the suffix is dropped, one-line holes are cut at the first
+    /// line break, line ends and indentation characters become the document's. Of several ways to trim the one with the
+    /// fewest syntax errors wins.
+    ///
+    /// # Errors
+    /// A [`Rejected`] that says why; [`Rejected::Syntax`] when the tree would hold more ERROR and MISSING nodes than it
+    /// could without the candidate.
+    pub fn splice(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.check_version()?;
+        let candidate = to_lf(candidate);
+        if candidate.trim().is_empty() {
+            return Err(Rejected::Blank);
+        }
+        self.choose(trim::variants(self.judge.plan, &candidate))
+    }
+
+    /// As [`Splicer::splice`] for a candidate of which nothing may be dropped.
+    ///
+    /// # Errors
+    /// As [`Splicer::splice`].
+    pub fn splice_whole(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.check_version()?;
+        self.choose(vec![to_lf(candidate)])
+    }
+
+    fn check_version(&self) -> Result<(), Rejected> {
+        let (expected, found) = (self.judge.plan.version, self.judge.snapshot.version());
+        if expected == found { Ok(()) } else { Err(Rejected::Stale { expected, found }) }
+    }
+
+    /// The reading with the fewest syntax errors, as a change.
+    fn choose(&mut self, variants: Vec<String>) -> Result<Spliced, Rejected> {
+        let Judge { snapshot, plan, .. } = self.judge;
+        let mut best: Option<(usize, String)> = None;
+        for text in variants {
+            let errors = self.judge.errors(&text);
+            if best.as_ref().is_none_or(|(least, _)| errors < *least) {
+                best = Some((errors, text));
+            }
+        }
+        let Some((errors_after, text)) = best else { return Err(Rejected::Repeats) };
+        if text == plan.hole {
+            return Err(Rejected::Unchanged);
+        }
+        let errors_before = self.judge.errors_without();
+        if errors_after > errors_before {
+            return Err(Rejected::Syntax { before: errors_before, after: errors_after });
+        }
+        Ok(Spliced {
+            change: minimal(snapshot, &self.judge.change(&text)),
+            text,
+            errors_before,
+            errors_after,
+        })
+    }
+}
+
+/// How a line may end after a name: nothing, a statement's end, a list's next, a block's begin in two families of languages.
+const LINE_ENDS: [&str; 5] = ["", ";", ",", " {", ":"];
 
 /// Counts the syntax errors of the document with different texts in the hole.
 struct Judge<'a> {
@@ -112,13 +150,15 @@ struct Judge<'a> {
     plan: &'a Plan,
     /// The tree without the candidate, and a parser for those with it.
     syntax: Option<(Cow<'a, Tree>, Parser)>,
+    /// What [`Judge::errors_without`] found.
+    least: Option<usize>,
 }
 
 impl<'a> Judge<'a> {
     fn new(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
         let tree = snapshot.tree_near(&plan.region.range);
         let syntax = tree.and_then(|tree| Some((tree, syntax::parser(snapshot.language())?)));
-        Self { snapshot, plan, syntax }
+        Self { snapshot, plan, syntax, least: None }
     }
 
     /// The change that puts `text` into the hole, in the document's line ends.
@@ -150,17 +190,40 @@ impl<'a> Judge<'a> {
     }
 
     /// The least errors the document has without a candidate: with the hole as it is, empty, or holding a name. The
-    /// name tells a broken hole (`let x = ;`) from a document that is broken elsewhere.
+    /// name tells a broken hole (`let x = ;`) from a document that is broken elsewhere; with what closes the brackets that the
+    /// hole's line left open, and an end of the line, it tells what a candidate must not leave open (`let x = f(`).
     fn errors_without(&mut self) -> usize {
+        if let Some(least) = self.least {
+            return least;
+        }
         let range = self.plan.region.range.clone();
         let mut least = self.syntax.as_ref().map_or(0, |(tree, _)| syntax::error_count(tree));
-        for insert in ["", "x"] {
+        let closers = closers(self.plan.prefix.rsplit('\n').next().unwrap_or_default());
+        let ended = LINE_ENDS.map(|end| format!("x{closers}{end}"));
+        for insert in ["", "x"].into_iter().chain(ended.iter().map(String::as_str)) {
             if least > 0 {
                 least = least.min(self.errors_with(&Change::new(range.clone(), insert)));
             }
         }
+        self.least = Some(least);
         least
     }
+}
+
+/// What closes the brackets that `line` leaves open, the innermost first. Brackets in strings count too: such a guess is one
+/// more that does not parse.
+fn closers(line: &str) -> String {
+    let mut open = Vec::new();
+    for c in line.chars() {
+        match c {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.into_iter().rev().collect()
 }
 
 /// The change without what it leaves as it is at either end.

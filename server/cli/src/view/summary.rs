@@ -68,6 +68,7 @@ mod tests {
             score: -1.5,
             log_prob_hole: 0.0,
             log_prob_suffix: 0.0,
+            confidence: None,
             entropy_mean: 0.0,
             origin: Origin::Noise,
             steps: 4,

@@ -173,6 +173,18 @@ fn syntax_errors_are_not_added() {
 }
 
 #[test]
+fn what_the_line_left_open_is_to_be_closed() {
+    let text = "fn a() {\n    let b = c(‸\n}\n";
+    check_syntax(Language::Rust, text, "1, 2");
+    check(Language::Rust, text, "1, 2);", "fn a() {\n    let b = c(1, 2);\n}\n");
+    check_syntax(Language::TypeScript, "if (a(‸\n  b();\n}\n", "c) {");
+    check(Language::TypeScript, "if (a(‸\n  b();\n}\n", "c)) {", "if (a(c)) {\n  b();\n}\n");
+    check(Language::Python, "def a(‸\n    return b\n", "b):", "def a(b):\n    return b\n");
+    // What follows may close it too.
+    check(Language::Python, "a = [‸\n    b,\n]\n", "c,", "a = [c,\n    b,\n]\n");
+}
+
+#[test]
 fn a_document_broken_elsewhere_can_be_filled() {
     let broken = "fn z( {\n    let = ;\n}\n\nfn a() {\n    let b = ‸;\n}\n";
     check(Language::Rust, broken, "1", &broken.replace('‸', "1"));

@@ -126,6 +126,7 @@ fn copied(request: &InfillRequest) -> Infilled {
         // A copy states no probability.
         log_prob_hole: f32::NEG_INFINITY,
         log_prob_suffix: 0.0,
+        confidence: None,
         entropy_mean: 0.0,
         origin: Origin::Earlier,
         steps: 0,

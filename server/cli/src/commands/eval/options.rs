@@ -16,8 +16,8 @@ use std::path::PathBuf;
     syntax kept: an answer that adds no syntax error over the known one\n\
     repeats suffix: not exact, and ends with what stands after the hole (a whole line, or 3 or more characters of the \
     same line)\n\
-    confidence: the stated probability that the answer is exact: of the hole given both sides where the model says it, \
-    else given the code before\n\
+    confidence: the stated probability that the answer is exact: fitted to outcomes where the model says how, else of \
+    the hole given the code before\n\
     latency: one answer as a user gets it, from the plan to ranked candidates, after an unmeasured built-in case\n\
     --refine: into the lines around each hole one wrong token is put (identifier: another name of its kind from the file; \
     bracket: one is missing; argument: two neighbours of a call change places; operator: < for <=, - for +, 2 for 1, …), \
