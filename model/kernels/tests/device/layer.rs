@@ -56,7 +56,7 @@ fn memory_runs_out_and_comes_back() {
 #[cfg(feature = "cuda")]
 fn a_card_that_is_not_there_is_an_error() {
     match lacuna_kernels::device::Device::cuda(1000).map(|_| ()) {
-        Err(DeviceError::NoDriver) => eprintln!("SKIPPED: there is no driver to ask for a card"),
+        Err(DeviceError::NoDriver) => skipped("there is no driver to ask for a card"),
         Err(DeviceError::NoDevice { ordinal: 1000, .. } | DeviceError::DriverTooOld { .. }) => {}
         other => panic!("{other:?}"),
     }

@@ -4,7 +4,7 @@
 //! Outputs start poisoned (the emulated card's memory does; on a real one the tests poison it), so what is not written
 //! shows; what must not be written is checked by red zones.
 #![cfg(feature = "device")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod attention;
 mod experts;
