@@ -4,7 +4,8 @@
 //! goes through the host's loop, its twin ([`crate::denoise::condense`]). A step: token embeddings, self-conditioning, the
 //! layers, the fused head over the holes' rows, the sampler, and the soft embedding for the next step. Self-conditioning of
 //! given rows is the token's own embedding: the tokens are embedded once more behind the sampler, and the holes' rows are
-//! written over. Rows with too many survivors take the exact path between two steps.
+//! written over. Rows with too many survivors take the exact path between two steps. Where a canvas asks for samples, they
+//! are drawn from the survivors, all that is within ten nats of the best: the host draws from the whole vocabulary.
 
 use super::DeviceNet;
 use super::fault::run_fault;

@@ -356,3 +356,7 @@ fn format_of(dtype: WeightDtype) -> WeightFormat {
         WeightDtype::Q4 => WeightFormat::Q4,
     }
 }
+
+#[cfg(all(test, feature = "emulated"))]
+#[path = "store_tests.rs"]
+mod tests;
