@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn what_breaks_more_than_another_candidate_is_not_offered() {
-        // Nothing that is tried without a candidate closes the string.
-        let document = Document::new("fn f() {\n    g(\"a ", Language::Rust);
-        let region = Region::of_range(&document, document.len()..document.len()).unwrap();
+        // No name in the hole gives the function its end.
+        let document = Document::new("fn f() {\n    let a = todo!();\n", Language::Rust);
+        let region = Region::find_markers(&document).remove(0);
         let model = Model::of(&ScriptedEngine::new([]));
         let budgets = Budgets::default();
         let planned = Planned::new(&document, &region, &Sampling::default(), &model, &budgets).unwrap();
@@ -239,8 +239,8 @@ mod tests {
             let usable = offers.into_iter().filter(Offer::is_usable);
             usable.map(|offer| offer.text().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(usable(&["b"]), ["b"], "no worse than it was");
-        assert_eq!(usable(&["b", "b\"); }"]), ["b\"); }"]);
+        assert_eq!(usable(&["1"]), ["1"], "no worse than it was");
+        assert_eq!(usable(&["1", "1; }"]), ["1; }"]);
     }
 
     #[test]
