@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a GPU machine that has no network, is lent for minutes, and takes and gives back small files only.
+# Trains on a GPU machine without network, in calls of some minutes, with small files in and out.
 #
 #   bash gpu_train.sh pack DATA PACK                 here: the packed corpus as one small archive, PACK.tar.xz
 #   bash gpu_train.sh train PACK WORK OUT            there, again and again until it says "finished": unpack, train, export,

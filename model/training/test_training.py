@@ -2,8 +2,10 @@
 
     python -m pytest -q test_training.py       (or: python test_training.py)
 """
+import json
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -112,6 +114,12 @@ def test_the_objective_reaches_every_parameter():
     loss.backward()
     still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert torch.isfinite(loss) and not still, still
+
+
+def test_the_shipped_config_is_what_the_recipe_writes():
+    shipped = json.loads((Path(__file__).parent.parent / "mini/config.json").read_text(encoding="utf-8"))
+    vocab = SimpleNamespace(first_text_id=FIRST_TEXT_ID)
+    assert export.lacuna(vocab) == shipped["lacuna"]
 
 
 def test_parity_with_the_reference():

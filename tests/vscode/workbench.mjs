@@ -169,10 +169,13 @@ export class Workbench {
     await this.page.keyboard.type(text, { delay: 60 });
   }
 
-  /** Opens a file and puts the caret at a place of it, both from 1. */
+  /** Opens a file and puts the caret at a place of it, both from 1; again where the editor lost the click on its list. */
   async goto(name, line = 1, column = 1) {
-    await this.pick('Control+p', `${name}:${line}:${column}`, name);
-    await this.until(`${name} is open`, () => this.page.locator(`.tab.active[data-resource-name="${name}"]`).count());
+    const tab = this.page.locator(`.tab.active[data-resource-name="${name}"]`).first();
+    await this.until(`${name} is open`, async () => {
+      await this.pick('Control+p', `${name}:${line}:${column}`, name);
+      return tab.waitFor({ timeout: PATIENCE_MS / 6 }).then(() => true, () => false);
+    });
   }
 
   async command(title) {

@@ -166,9 +166,10 @@ class Lacuna {
     const { document, selection } = window.activeTextEditor ?? {};
     if (!this.client?.isRunning()) return this.start();
     if (!document) return;
+    const { version } = document; // an edit made for an older text is dropped
     const [action] = await commands.executeCommand<CodeAction[]>('vscode.executeCodeActionProvider', document.uri, selection, kind, 1);
     if (!action) void window.showInformationMessage('Lacuna: there is nothing to do here');
-    if (action?.edit) await workspace.applyEdit(action.edit);
+    if (action?.edit && document.version === version) await workspace.applyEdit(action.edit);
   }
 
   /** Turns Lacuna or a language over, in the settings, and in this session where a project's file says otherwise. */

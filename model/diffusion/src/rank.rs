@@ -122,12 +122,13 @@ pub(crate) fn sort(candidates: &mut [Candidate]) {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
-/// Those of `drafts` that hold something, and what neither an earlier one nor one of `known` holds.
+/// Those of `drafts` that hold something and no half of a character (a hole's last token may end inside one), and what neither an earlier one nor one of `known` holds.
 pub(crate) fn distinct(drafts: Vec<Draft>, known: &[Candidate]) -> Vec<Draft> {
     let mut kept: Vec<Draft> = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let twice = kept.iter().map(|other| &other.text).chain(known.iter().map(|other| &other.text));
-        if !draft.text.is_empty() && twice.into_iter().all(|text| *text != draft.text) {
+        let whole = !draft.text.is_empty() && !draft.text.contains(char::REPLACEMENT_CHARACTER);
+        if whole && twice.into_iter().all(|text| *text != draft.text) {
             kept.push(draft);
         }
     }

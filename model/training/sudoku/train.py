@@ -1,7 +1,7 @@
 """Trains a small DiffusionGemma to solve Sudoku.
 
     python -m sudoku.train --puzzles data/train.txt --out run                                     one CPU thread
-    python -m sudoku.train --puzzles data/train.txt --out run --device cuda --hidden 256 --layers 8 --canvases 1024 --rows 64 --steps 40000
+    python -m sudoku.train --puzzles data/train.txt --out run --device cuda …      as README.md has it
 
 Muon for the hidden matrices, AdamW for the rest (`../train.py`); warm-up, constant, then linear to zero over the last
 part of `--steps`. RUN gets log.csv and checkpoint.pt; a run that was stopped goes on where it was when started again.

@@ -81,7 +81,8 @@ pub struct Fill {
     /// Fill the N-th marker of the file
     #[arg(long, value_name = "N", conflicts_with = "to")]
     pub marker: Option<usize>,
-    /// Fill all markers together, each in view of the others; with TEXT, wherever it stands is a hole
+    /// Fill all markers together, each in view of the others; with TEXT, wherever it stands is a hole. The first to the last
+    /// must fit one canvas of the model (64 tokens for the built-in one)
     #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = "",
         conflicts_with_all = ["to", "marker"])]
     pub all: Option<String>,

@@ -65,7 +65,7 @@ pub fn load_for_server(settings: &EngineSettings) -> Result<Box<dyn Engine>, Eng
         Device::Cpu => DeviceChoice::Cpu,
         Device::Cuda if !cfg!(feature = "cuda") => {
             return Err(EngineError::Unsupported(
-                "engine.device is `cuda`, and this build runs on the CPU only; set it to `auto` or `cpu`"
+                "engine.device is `cuda`, and this build runs on the CPU only; build it with `--features cuda`, or set it to `auto` or `cpu`"
                     .to_owned(),
             ));
         }
@@ -75,6 +75,8 @@ pub fn load_for_server(settings: &EngineSettings) -> Result<Box<dyn Engine>, Eng
         Precision::Auto => PrecisionChoice::Auto,
         Precision::F32 => PrecisionChoice::F32,
         Precision::Bf16 => PrecisionChoice::Bf16,
+        Precision::Q8 => PrecisionChoice::Q8,
+        Precision::Q4 => PrecisionChoice::Q4,
     };
     let threads = settings.threads.map(NonZero::get);
     let engine =

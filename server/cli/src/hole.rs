@@ -5,7 +5,7 @@ use crate::location::{LineRange, Place};
 use crate::source::Source;
 use crate::view::summary::counted;
 use lacuna_text::position::without_break;
-use lacuna_text::{Encoding, Position, Region, Snapshot};
+use lacuna_text::{Encoding, LineEnding, Position, Region, Snapshot};
 use std::ops::Range;
 
 /// The markers that are looked for, as a message names them.
@@ -63,8 +63,27 @@ pub fn all(source: &Source, place: Option<Place>, wanted: &str) -> Result<(Regio
         let wanted = if wanted.is_empty() { MARKERS } else { wanted };
         return Err(Failure::input(format!("no hole found in {}: mark one with {wanted}", source.shown())));
     };
+    one_line_ending(source, &text[first.start..last.end])?;
     let between = holes.windows(2).map(|pair| text[pair[0].end..pair[1].start].replace("\r\n", "\n"));
     Ok((region_of(source, first.start..last.end)?, between.collect()))
+}
+
+/// What stands between the holes is written back with the file's line break, so it must have no other.
+fn one_line_ending(source: &Source, text: &str) -> Result<(), Failure> {
+    let (both, feeds, returns) =
+        (text.matches("\r\n").count(), text.matches('\n').count(), text.matches('\r').count());
+    let alike = match source.document.line_ending() {
+        LineEnding::Lf => returns == 0,
+        LineEnding::Crlf => both == feeds && returns == feeds,
+        LineEnding::Cr => feeds == 0,
+    };
+    if alike {
+        return Ok(());
+    }
+    let shown = source.shown();
+    Err(Failure::input(format!(
+        "line breaks differ between the holes of {shown}: give them one kind, or fill hole by hole"
+    )))
 }
 
 /// The lines of `lacuna refine`: from the first one's indentation to the last one's end. Blank lines at either end stay

@@ -1,7 +1,7 @@
 //! What `--json` of fill and refine prints: one object, whose shape scripts may rely on.
 
 use crate::hole::place_of;
-use lacuna_engine::Stats;
+use lacuna_engine::{Origin, Stats};
 use lacuna_lsp::rank::Offer;
 use lacuna_text::{Plan, RegionKind, Snapshot};
 use serde::Serialize;
@@ -61,6 +61,10 @@ pub struct Entry<'a> {
     pub rejected: Option<String>,
     /// What it was ranked by, higher is better.
     pub score: f32,
+    /// How probably it is right, where the checkpoint says how to tell.
+    pub confidence: Option<f32>,
+    /// Who wrote its first version.
+    pub origin: Origin,
     /// Causal log p(hole | prefix), in nats.
     pub log_prob_hole: f32,
     /// Causal log p(next suffix tokens | prefix, hole), in nats.
@@ -96,6 +100,8 @@ impl<'a> Entry<'a> {
             text: offer.text(),
             rejected: offer.outcome.as_ref().err().map(ToString::to_string),
             score: candidate.score,
+            confidence: candidate.confidence,
+            origin: candidate.origin,
             log_prob_hole: candidate.log_prob_hole,
             log_prob_suffix: candidate.log_prob_suffix,
             entropy_mean: candidate.entropy_mean,

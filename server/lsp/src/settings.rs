@@ -160,13 +160,17 @@ pub enum Device {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// What is fastest on the device.
+    /// What is fastest on the device: 16 bits, on a GPU the widest format that fits its memory.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
     /// 16-bit brain floats.
     Bf16,
+    /// Weights in 8 bits, on a GPU only.
+    Q8,
+    /// Weights in 4 bits, on a GPU only.
+    Q4,
 }
 
 /// Whether `textDocument/completion` offers proposals.
