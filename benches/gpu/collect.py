@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Gathers what run.sh measured into gpu-<card>.json: collect.py OUT COMMIT. Standard library only."""
+"""Gathers what run.sh measured into gpu-<card>.json: collect.py RESULTS COMMIT OUT. Standard library only."""
 import datetime
 import json
 import re
@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 
-def collect(out, commit):
-    steps = [json.loads(path.read_text()) for path in sorted(out.glob("step-*.json")) if path.stat().st_size]
+def collect(results, commit, out):
+    files = [path for path in sorted(results.glob("step-*.json")) if path.stat().st_size]
+    steps = [json.loads(path.read_text()) | {"wgmma": path.stem.endswith("-wgmma")} for path in files]
     if not steps:
-        raise SystemExit(f"collect.py: no step-*.json in {out}: nothing was measured")
-    reference_file = out / "reference.json"
+        raise SystemExit(f"collect.py: no step-*.json in {results}: nothing was measured")
+    reference_file = results / "reference.json"
     reference = json.loads(reference_file.read_text()) if reference_file.exists() else None
     keys = ["weights", "canvas", "batch", "prefix", "ms_per_step", "floor_ms", "tokens_per_s_16"]
-    more = ["compute_floor_ms", "prefill_ms", "parts", "weight_bytes", "kv_bytes", "buffer_bytes"]
+    more = ["wgmma", "compute_floor_ms", "prefill_ms", "parts", "weight_bytes", "kv_bytes", "buffer_bytes"]
     result = {
         "card": steps[0]["device"],
         "driver": steps[0]["driver"],
@@ -32,13 +33,14 @@ def collect(out, commit):
 
 
 def main():
-    path, result = collect(Path(sys.argv[1]), sys.argv[2])
+    path, result = collect(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
     print(f"{path}\n{result['card']}, copies {result['copy_gb_s']:.0f} GB/s, products {result['matmul_tflop_s']:.0f} TFLOP/s")
     for row in result["rows"]:
         print(f"{row['weights']:5} canvas {row['canvas']:4} batch {row['batch']} prefix {row['prefix']:6}: "
-              f"{row['ms_per_step']:7.2f} ms, floor {row['floor_ms']:6.2f} ms, {row['tokens_per_s_16']:6.0f} tokens/s at 16 steps")
+              f"{row['ms_per_step']:7.2f} ms, floor {row['floor_ms']:6.2f} ms, {row['tokens_per_s_16']:6.0f} tokens/s at 16 steps{' (LACUNA_WGMMA=1)' if row['wgmma'] else ''}")
     if result["reference"]:
-        bf16 = [r for r in result["rows"] if (r["weights"], r["canvas"], r["batch"], r["prefix"]) == ("bf16", 256, 1, 4096)]
+        size = ("bf16", 256, 1, 4096, False)
+        bf16 = [r for r in result["rows"] if (r["weights"], r["canvas"], r["batch"], r["prefix"], r["wgmma"]) == size]
         ratio = f", {result['reference']['ms_per_step'] / bf16[0]['ms_per_step']:.2f} times ours" if bf16 else ""
         print(f"reference: {result['reference']['ms_per_step']:.2f} ms ({result['reference']['version']}){ratio}")
 
