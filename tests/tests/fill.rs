@@ -134,6 +134,17 @@ fn all_markers_are_filled_together() {
     assert!(!first.is_empty() && !second.is_empty() && !now.contains('‹'), "{now:?}");
 }
 
+/// Line breaks that could not be written back as they are: nothing is written.
+#[test]
+fn all_markers_are_refused_where_line_breaks_are_mixed() {
+    let source = "let a = ‹›;\r\nlet b = 1;\nlet c = ‹›;\r\n";
+    let folder = folder("mixed.txt", source.as_bytes());
+    let run = lacuna(folder.path(), &["fill", "mixed.txt", "--all", "--tokens", "1", "-i"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("line breaks differ between the holes of mixed.txt"), "{run:?}");
+    assert_eq!(fs::read_to_string(folder.path().join("mixed.txt")).unwrap(), source);
+}
+
 /// The present text competes with every change of it, so there always is an answer.
 #[test]
 fn refining_says_that_it_keeps_the_text_or_changes_the_named_line_only() {
