@@ -58,7 +58,7 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
     Canvas& c = static_cast<Canvas*>(canvases)[blockIdx.x];
     uint64_t* keys = reinterpret_cast<uint64_t*>(shared_memory());
     uint32_t* flags = reinterpret_cast<uint32_t*>(keys + sort);
-    uint32_t* shared = flags + sort; // rows that changed, rows that overflowed
+    uint32_t* shared = flags + sort; // rows that changed, rows that overflowed, the temperature's bits
     uint32_t thread = threadIdx.x, length = c.hole_len, first = c.first_row;
     if (c.settled || c.steps >= c.steps_max) return;
     uint32_t step = c.steps + 1;
@@ -115,11 +115,10 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
         c.overflow = shared[1];
         uint32_t left = c.steps_max - step;
         double share = double(left) / double(c.steps_max);
-        keys[0] = 0;
-        *reinterpret_cast<float*>(keys) = float(c.t_min + (c.t_max - c.t_min) * share);
+        shared[2] = __float_as_uint(float(c.t_min + (c.t_max - c.t_min) * share));
     }
     __syncthreads();
-    float temperature = *reinterpret_cast<const float*>(keys);
+    float temperature = __uint_as_float(shared[2]);
     // After the last step there is no next one; the temperature then would be t_min, and nobody reads it.
     for (uint32_t i = thread; i < length; i += blockDim.x) temperatures[first + i] = temperature;
 }

@@ -32,9 +32,13 @@ DEVICE void wgmma_commit() {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 #endif
 }
-DEVICE void wgmma_wait() {
+// Naming the sums keeps the compiler from reading or moving them before the products have ended.
+DEVICE void wgmma_wait(float (&d)[16][4]) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+#pragma unroll
+    for (uint32_t n = 0; n < 16; n++)
+        asm volatile("" : "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3]) :: "memory");
 #endif
 }
 
@@ -68,7 +72,7 @@ DEVICE uint32_t wgmma_address(const void* p) {
 DEVICE void wgmma_publish() {}
 DEVICE void wgmma_begin() {}
 DEVICE void wgmma_commit() {}
-DEVICE void wgmma_wait() {}
+DEVICE void wgmma_wait(float (&)[16][4]) {}
 
 inline float wgmma_operand(uint64_t descriptor, uint32_t row, uint32_t k) {
     uint32_t start = uint32_t(descriptor & 0x3fff) << 4, stride = uint32_t(descriptor >> 32 & 0x3fff) << 4;
@@ -120,7 +124,7 @@ DEVICE void product_by_warpgroups(const ProductOperands& o, Sums<WgmmaTiling>& s
         if (next < stages)
             load_stage<T>(o, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK, rows, cols);
         copies_commit();
-        wgmma_wait();
+        wgmma_wait(sums.at[0]);
     }
     copies_wait<0>();
     __syncthreads();
