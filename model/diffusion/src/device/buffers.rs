@@ -4,7 +4,9 @@ use super::layer::Layer;
 use crate::config::Config;
 use crate::plan::{MemoryPlan, WeightFormat};
 use crate::sizes::{BufferSizes, LOGIT_ROWS};
-use lacuna_kernels::device::ops::{Dtype, Groups, Rows, attention_scratch_bytes, matmul_scratch_bytes};
+use lacuna_kernels::device::ops::{
+    Dtype, Groups, Rows, attention_scratch_bytes, matmul_scratch_bytes, route_scratch_bytes,
+};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
 /// Buffers of up to `sizes.rows` rows. Which ones a layer reads and writes, its passes say.
@@ -38,19 +40,24 @@ pub(crate) struct Buffers {
     scratch: Option<Buffer>,
 }
 
-/// Scratch memory that attention and matrix products make good use of in a denoising step, in bytes; never more than planned.
-/// Longer passes fill the device without being split.
+/// Scratch memory that attention, matrix products and the router make good use of in a denoising step, in bytes; never more
+/// than planned. The fewer rows, the more an operation is split, so every number of rows up to the planned one counts: a
+/// single canvas wants scratch memory where four side by side want none. Longer passes fill the device without being split.
 pub(crate) fn scratch_bytes(
     device: &Device,
     config: &Config,
     layers: &[Layer],
     plan: MemoryPlan,
 ) -> Result<usize, DeviceError> {
-    let (mut most, rows) = (0, plan.step_rows);
-    for layer in layers {
-        most = most.max(attention_scratch_bytes(device, rows, config.heads, layer.config.head_dim));
-        for matrix in layer.matrices() {
-            most = most.max(matmul_scratch_bytes(device, rows, matrix.view()?));
+    let mut most = 0;
+    // All tiles are multiples of 32 rows, so the needs in between are smaller than at the next multiple.
+    for rows in (32..plan.step_rows).step_by(32).chain([plan.step_rows]) {
+        for layer in layers {
+            most = most.max(attention_scratch_bytes(device, rows, config.heads, layer.config.head_dim));
+            most = most.max(route_scratch_bytes(device, rows, layer.router().view()?));
+            for matrix in layer.matrices() {
+                most = most.max(matmul_scratch_bytes(device, rows, matrix.view()?));
+            }
         }
     }
     Ok(most.min(plan.scratch_bytes(config)))

@@ -10,7 +10,7 @@ use crate::plan::WeightFormat;
 use lacuna_kernels::Span;
 use lacuna_kernels::device::ops::{
     Attention, Branches, ExpertsDown, ExpertsGateUp, Heads, Residual, Router, Rows, attention, experts_down,
-    experts_gate_up, group, heads, matmul, matmul_gated, residual, route,
+    experts_gate_up, group, heads, matmul, matmul_gated, residual, route_in,
 };
 use lacuna_kernels::device::{DeviceError, Slice};
 
@@ -271,7 +271,7 @@ impl Layer {
             per_expert: self.per_expert.view(),
             top: self.top,
         };
-        route(device, buffers.x(rows)?, &router, ids, weights)?;
+        route_in(device, buffers.x(rows)?, &router, (ids, weights), buffers.scratch())?;
         let groups = buffers.groups();
         group(device, ids, rows * self.top, groups)?;
         device.mark("experts")?;
@@ -329,5 +329,10 @@ impl Layer {
     /// Matrices whose products may want scratch memory.
     pub(crate) fn matrices(&self) -> [&Matrix; 4] {
         [&self.qkv, &self.out, &self.gate_up, &self.down]
+    }
+
+    /// The router's matrix, [experts, hidden].
+    pub(crate) fn router(&self) -> &Matrix {
+        &self.router
     }
 }

@@ -13,6 +13,7 @@ use crate::noise::{Generator, NoiseSource};
 use crate::session::Session;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::Precision;
+use lacuna_kernels::device::ops::route_scratch_bytes;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,6 +85,10 @@ fn the_plan_is_what_is_taken() {
         // Scratch memory is planned for the worst and taken as needed.
         let least = (plan.total() - plan.scratch_bytes(&net.config)) / 100 * 99;
         assert!((least..=plan.total()).contains(&taken), "{precision:?}: {plan}: {taken} taken");
+        // Room for several canvases is room to split the work of a single one.
+        let router = net.layers[0].router().view().unwrap();
+        let wanted = route_scratch_bytes(&device, net.config.canvas_length, router);
+        assert!(wanted > 0 && net.buffers.scratch().is_some_and(|scratch| scratch.len() >= wanted));
         drop(net);
         assert_eq!(device.memory_free().unwrap(), before, "everything is given back");
     }
