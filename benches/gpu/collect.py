@@ -15,7 +15,7 @@ def collect(results, commit, out):
     reference_file = results / "reference.json"
     reference = json.loads(reference_file.read_text()) if reference_file.exists() else None
     keys = ["weights", "canvas", "batch", "prefix", "ms_per_step", "floor_ms", "tokens_per_s_16"]
-    more = ["wgmma", "compute_floor_ms", "prefill_ms", "parts", "weight_bytes", "kv_bytes", "buffer_bytes"]
+    more = ["wgmma", "overflowed_rows", "compute_floor_ms", "prefill_ms", "parts", "weight_bytes", "kv_bytes", "buffer_bytes"]
     result = {
         "card": steps[0]["device"],
         "driver": steps[0]["driver"],
@@ -43,6 +43,10 @@ def main():
         bf16 = [r for r in result["rows"] if (r["weights"], r["canvas"], r["batch"], r["prefix"], r["wgmma"]) == size]
         ratio = f", {result['reference']['ms_per_step'] / bf16[0]['ms_per_step']:.2f} times ours" if bf16 else ""
         print(f"reference: {result['reference']['ms_per_step']:.2f} ms ({result['reference']['version']}){ratio}")
+    overflowed = [row for row in result["rows"] if row["overflowed_rows"]]
+    if overflowed:
+        raise SystemExit(f"collect.py: rows overflowed in {len(overflowed)} of {len(result['rows'])} runs (overflowed_rows): "
+                         "their times include the exact path and are no measure of a step")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,9 @@ pub struct DeviceTimes {
     pub prefill_ms: f64,
     /// Each timed step, milliseconds: decoder pass, head, sampler and soft embedding, and the host's read of the status.
     pub ms: Vec<f64>,
+    /// Rows, over all timed steps, with more survivors than the head has room for. Each sends its step through the exact
+    /// path as well; with made-up weights there should be none.
+    pub overflowed_rows: usize,
     /// One step without a graph, by part; milliseconds.
     pub parts: Vec<(&'static str, f64)>,
     /// What a step must at least read; see [`crate::traffic::StepWork`].

@@ -97,9 +97,14 @@ impl<'a> Store<'a> {
 
     /// A vector of `len` values.
     pub(crate) fn vector(&self, name: &str, len: usize) -> Result<Vector, LoadError> {
+        self.vector_or(name, len, 1.0)
+    }
+
+    /// A vector of `len` values, each `made_up` where there is no checkpoint.
+    pub(crate) fn vector_or(&self, name: &str, len: usize, made_up: f32) -> Result<Vector, LoadError> {
         let values = match &self.origin {
             Origin::Files(weights) => weights.f32(name, &[len])?,
-            Origin::MadeUp => vec![1.0; len],
+            Origin::MadeUp => vec![made_up; len],
         };
         self.upload_vector(&values)
     }
@@ -306,7 +311,7 @@ fn write(floats: &[f32], format: WeightFormat, bytes: &mut [u8]) {
 }
 
 /// Random bits as weights of the format: values of a standard deviation near 0.02, all values before all scales.
-fn noise(format: WeightFormat) -> Vec<u8> {
+pub(super) fn noise(format: WeightFormat) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = move || {
         state ^= state << 13;

@@ -32,6 +32,8 @@ struct DeviceReport {
     ms_per_step: f64,
     min_ms: f64,
     p95_ms: f64,
+    /// Rows of the timed steps that took the exact path too: the times then are not those of the loop alone.
+    overflowed_rows: usize,
     parts: Vec<Part>,
     bytes_per_step: usize,
     flops_per_step: f64,
@@ -94,6 +96,7 @@ fn report(args: &BenchStep, times: DeviceTimes) -> DeviceReport {
         ms_per_step,
         min_ms: at(0.0),
         p95_ms: at(95.0),
+        overflowed_rows: times.overflowed_rows,
         parts: times.parts.iter().map(|&(name, ms)| Part { name, ms }).collect(),
         bytes_per_step: times.bytes,
         flops_per_step: times.flops,
@@ -121,6 +124,12 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
         report.p95_ms,
         report.ms.len()
     ))?;
+    if report.overflowed_rows > 0 {
+        output.line(&format!(
+            "{} rows took the exact path as well: slower than usual",
+            report.overflowed_rows
+        ))?;
+    }
     let parts: Vec<String> =
         report.parts.iter().map(|part| format!("{} {:.2}", part.name, part.ms)).collect();
     let speeds: Vec<String> = report
