@@ -98,8 +98,9 @@ impl Stage {
 /// # Panics
 /// When it does not.
 pub fn check_alive(mut client: Client) {
-    let uri = "file:///project/alive.rs";
-    client.open(uri, "rust", "fn alive() {\n    let total = \n}\n");
+    // Python: a name alone ends the line there, so the echo breaks no syntax.
+    let uri = "file:///project/alive.py";
+    client.open(uri, "python", "def alive():\n    total = \n");
     let caret = client.after(uri, "total = ");
     let items = client.inline(uri, caret, Trigger::Automatic);
     assert_eq!(items[0]["insertText"], "total", "{items:?}");

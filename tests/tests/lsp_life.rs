@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
 const URI: &str = "file:///project/main.rs";
-const TEXT: &str = "fn main() {\n    let total = \n}\n";
+/// The statement ends on a line of its own, so a name alone breaks no syntax.
+const TEXT: &str = "fn main() {\n    let total = \n    ;\n}\n";
 
 fn stage() -> Stage {
     Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"))

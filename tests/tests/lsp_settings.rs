@@ -7,7 +7,8 @@ use lacuna_tests::servers::Stage;
 use serde_json::{Value, json};
 use std::fs;
 
-const TEXT: &str = "let total = \n";
+/// The statement ends on a line of its own, so a name alone breaks no syntax.
+const TEXT: &str = "let total = \n;\n";
 
 fn stage() -> Stage {
     Stage::new(env!("CARGO_BIN_EXE_lacuna-scripted"))
