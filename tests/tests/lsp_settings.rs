@@ -75,7 +75,7 @@ fn the_client_is_asked_for_its_settings() {
     let mut client = stage.ready(&Script::default(), &Setup { configuration, ..Setup::default() });
     let (rust, python) = ("file:///project/a.rs", "file:///project/a.py");
     client.open(rust, "rust", TEXT);
-    client.open(python, "python", TEXT);
+    client.open(python, "python", "total = \n");
     assert_eq!(offers(&mut client, python), 1);
     assert_eq!(offers(&mut client, rust), 0);
     assert!(!client.replies().of("workspace/configuration").is_empty());
