@@ -1,8 +1,12 @@
-//! The cards to test on, uploads and poisoned outputs, seeded numbers, quantised weights and comparisons.
+//! The cards to test on, uploads and poisoned outputs, quantised weights and comparisons.
 
 use half::{bf16, f16};
 use lacuna_kernels::device::ops::{Dtype, WeightDtype};
 use lacuna_kernels::device::{Buffer, Device};
+
+#[path = "../common/mod.rs"]
+mod common;
+pub use common::{numbers, scaled};
 
 /// Every card at hand: the emulated one in each order, and the first real one.
 pub fn devices() -> Vec<Device> {
@@ -27,25 +31,6 @@ pub fn skipped(what: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("SKIPPED: {test}: {what}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
-/// Numbers in [-1, 1), the same for the same seed (SplitMix64).
-pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
-/// As [`numbers`], times `scale`.
-pub fn scaled(seed: u64, len: usize, scale: f32) -> Vec<f32> {
-    numbers(seed, len).into_iter().map(|x| x * scale).collect()
 }
 
 /// `values` on the device in `dtype`.
