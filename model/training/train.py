@@ -10,6 +10,7 @@ constant, then linear to zero over the last part of `--minutes`. RUN gets log.cs
 import argparse
 import csv
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 
+from check_parity import read
 from holes import Drawer, Shape
 from net import Dims, Net, training_loss
 from tokens import Corpus, Vocabulary
@@ -42,6 +44,7 @@ def arguments():
     a.add_argument("--resume", action="store_true")
     a.add_argument("--new-phase", action="store_true",
                    help="go on from RUN's checkpoint with the clock at zero: a new budget, warm-up and decay")
+    a.add_argument("--start", type=Path, help="an exported model's folder: its weights, a fresh optimiser, and the data its loss.csv has not seen")
     a.add_argument("--own-sessions", action="store_true",
                    help="each worker in a session of its own: on a machine shared with other jobs, Linux' automatic "
                         "grouping then gives each the share of one job, at normal priority")
@@ -196,6 +199,20 @@ def report(log, step, elapsed, sums, args):
     print(f"{elapsed:6.0f} s  step {step}  {tokens / 1e6:.2f} M tokens  causal {causal:.3f}  hole {hole:.3f}", flush=True)
 
 
+def weights_of(model: Path, dims: Dims) -> torch.Tensor:
+    """The weights of an exported model as one flat tensor, f32."""
+    net = read(model)
+    if net.dims != dims:
+        raise SystemExit(f"{model} is {net.dims}, {dims} was expected: export.py and this file must agree")
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def last_step(model: Path) -> int:
+    """The step at which the training of an exported model ended."""
+    with open(model / "loss.csv", newline="") as log:
+        return int(list(csv.DictReader(log))[-1]["step"])
+
+
 def main():
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -210,6 +227,10 @@ def main():
         shared.update({k: found[k] for k in ("flat", "state", "step", "elapsed")})
         if args.new_phase:
             shared["elapsed"], args.warm_from = 0.0, shared["step"]
+    elif args.start:
+        shared.update(flat=weights_of(args.start, dims), step=last_step(args.start))
+        args.warm_from = shared["step"]
+        shutil.copy(args.start / "loss.csv", args.out / "log.csv")
     elif not (args.out / "log.csv").exists():
         (args.out / "log.csv").write_text("seconds,step,clean_tokens,canvases,causal_loss,hole_loss,rate\n")
     save(args.out / "checkpoint.pt", shared, shared["step"], shared["elapsed"], dims)
