@@ -15,26 +15,28 @@ cargo build --release --locked -p lacuna-cli --features cuda
 binary=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/lacuna
 cp "$binary" "$stage/lacuna-gpu/bin/lacuna"
 
-test_binary() { # PACKAGE TEST NAME: builds a test and copies its program
-  local built
-  built=$(cargo test --release --locked -p "$1" --features cuda --test "$2" --no-run --message-format=json |
+test_binary() { # NAME PACKAGE TARGET...: builds a test and copies its program
+  local name=$1 package=$2 built
+  shift 2
+  built=$(cargo test --release --locked -p "$package" --features cuda "$@" --no-run --message-format=json |
     python3 -c 'import json, sys
 for line in sys.stdin:
     message = json.loads(line)
-    if message.get("executable") and message["target"]["name"] == sys.argv[1]: print(message["executable"])' "$2" | tail -1)
-  [ -n "$built" ] || { echo "$0: $1 has no test $2" >&2; exit 1; }
-  cp "$built" "$stage/lacuna-gpu/bin/$3"
-  strip "$stage/lacuna-gpu/bin/$3"
+    if message.get("executable") and message["profile"]["test"]: print(message["executable"])' | tail -1)
+  [ -n "$built" ] || { echo "$0: $package has no test $*" >&2; exit 1; }
+  cp "$built" "$stage/lacuna-gpu/bin/$name"
+  strip "$stage/lacuna-gpu/bin/$name"
 }
-test_binary lacuna-kernels device kernels-device
-test_binary lacuna-diffusion device diffusion-device
+test_binary kernels-device lacuna-kernels --test device
+test_binary diffusion-device lacuna-diffusion --test device
+test_binary diffusion-loop lacuna-diffusion --lib
 
-cp benches/gpu/run.sh benches/gpu/reference.py benches/gpu/collect.py "$stage/lacuna-gpu/benches/gpu/"
+cp benches/gpu/run.sh benches/gpu/reference.py benches/gpu/collect.py benches/gpu/checkpoint.py "$stage/lacuna-gpu/benches/gpu/"
 cp -r fixtures/parity "$stage/lacuna-gpu/fixtures/"
 mkdir -p "$stage/lacuna-gpu/model/mini"
 cp model/mini/config.json model/mini/generation_config.json model/mini/tokenizer.json model/mini/model.safetensors "$stage/lacuna-gpu/model/mini/"
-git rev-parse --short HEAD >"$stage/lacuna-gpu/COMMIT"
-tar -C "$stage" -czf "$out" lacuna-gpu
+git describe --always --dirty --exclude='*' >"$stage/lacuna-gpu/COMMIT"
+tar -C "$stage" -c lacuna-gpu | gzip -9 >"$out"
 size=$(stat -c %s "$out")
 echo "$out: $size bytes"
 [ "$size" -le "$limit_bytes" ] || { echo "$0: more than $limit_bytes bytes" >&2; exit 1; }

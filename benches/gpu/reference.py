@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """One denoising step of the reference implementation (torch + transformers) on a GPU, with random weights.
 
-    python3 reference.py [--shape 26b|mini] [--canvas 256] [--prefix 4096] [--batch 1] [--repeats 10] [--json OUT.json]
+    python3 reference.py [--shape 26b|mini|small] [--canvas 256] [--prefix 4096] [--batch 1] [--repeats 10] [--json OUT.json]
 
 A step is everything between two canvases: decoder pass over the cached prefix, logits of every row, temperature, entropy,
 acceptance, renoising, the stop rule, and the soft embedding for the next step (the reference computes it at the start of
 the next pass). Timed as transformers runs it, then with torch.compile; a mode that fails is written down with its reason,
-never left out in silence. Also measured, in the same run: copies on the device and a large bf16 product by cuBLAS.
+never left out in silence, and the file is written after each mode: a compiler that never ends costs its own figure alone. Also measured, in the same run: copies on the device and a large bf16 product by cuBLAS.
 Needs: torch with CUDA, transformers 5.11 or later. Written for an H200; not yet run on a GPU.
 """
 import argparse
@@ -33,6 +33,10 @@ SHAPES = {
                  num_attention_heads=4, num_key_value_heads=2, head_dim=64, global_head_dim=64,
                  num_global_key_value_heads=2, num_experts=1, top_k_experts=1, moe_intermediate_size=256,
                  sliding_window=1024, max_position_embeddings=1024),
+    "small": dict(vocab_size=320, hidden_size=64, intermediate_size=96, num_hidden_layers=6,
+                  num_attention_heads=4, num_key_value_heads=2, head_dim=16, global_head_dim=32,
+                  num_global_key_value_heads=1, num_experts=8, top_k_experts=2, moe_intermediate_size=32,
+                  sliding_window=16, max_position_embeddings=4096),
 }
 
 
@@ -132,11 +136,44 @@ def main():
     device = arguments.device
     if device == "cuda" and not torch.cuda.is_available():
         sys.exit("reference.py: torch sees no CUDA device")
+    began = time.perf_counter()
+    say = lambda what: print(f"[{time.perf_counter() - began:4.0f} s] {what}", file=sys.stderr, flush=True)
     copy, matmul = ceilings(device)
+    say("ceilings measured")
     model = build(arguments.shape, arguments.canvas, device)
+    say("random weights made")
     reference = Reference(model, arguments.canvas, arguments.prefix, arguments.batch, device)
-    modes = {"eager": statistics.median(reference.milliseconds(arguments.repeats, device))}
-    failures = {}
+    say("prefix encoded")
+    modes, failures = {}, {}
+
+    def write():
+        best = min(modes, key=modes.get)
+        figures = {
+            "ms_per_step": round(modes[best], 3),
+            "version": f"transformers {transformers.__version__}, torch {torch.__version__}, {best}",
+            "card": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "driver": torch.version.cuda or "",
+            "modes": {name: round(value, 3) for name, value in modes.items()},
+            "failures": failures,
+            "experts": str(getattr(model.config.text_config, "_experts_implementation", None)),
+            "attention": str(getattr(model.config.text_config, "_attn_implementation", None)),
+            "shape": arguments.shape,
+            "canvas": arguments.canvas,
+            "prefix": arguments.prefix,
+            "batch": arguments.batch,
+            "torch_copy_gb_s": copy,
+            "torch_matmul_tflop_s": matmul,
+        }
+        text = json.dumps(figures, indent=2)
+        if arguments.json:
+            with open(arguments.json, "w") as file:
+                file.write(text)
+        return text
+
+    modes["eager"] = statistics.median(reference.milliseconds(arguments.repeats, device))
+    say(f"eager: {modes['eager']:.2f} ms")
+    failures["compiled"] = "it did not end"
+    write()
     if arguments.compile_seconds:
         try:
             started = time.perf_counter()
@@ -144,27 +181,14 @@ def main():
             reference.step()
             if time.perf_counter() - started < arguments.compile_seconds:
                 modes["compiled"] = statistics.median(reference.milliseconds(arguments.repeats, device))
+                del failures["compiled"]
             else:
                 failures["compiled"] = f"compiling took more than {arguments.compile_seconds} s"
         except Exception as error:  # whatever a compiler may raise is a result here
             failures["compiled"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200]
-    best = min(modes, key=modes.get)
-    figures = {
-        "ms_per_step": round(modes[best], 3),
-        "version": f"transformers {transformers.__version__}, torch {torch.__version__}, {best}",
-        "modes": {name: round(value, 3) for name, value in modes.items()},
-        "failures": failures,
-        "shape": arguments.shape,
-        "canvas": arguments.canvas,
-        "prefix": arguments.prefix,
-        "batch": arguments.batch,
-        "torch_copy_gb_s": copy,
-        "torch_matmul_tflop_s": matmul,
-    }
-    print(json.dumps(figures, indent=2))
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(figures, file, indent=2)
+    else:
+        failures["compiled"] = "not asked for"
+    print(write())
     return 0
 
 

@@ -33,6 +33,8 @@ pub struct DeviceBench {
     pub prefix: usize,
     /// Steps timed, after a warm-up.
     pub repeats: usize,
+    /// Tokens to decode left to right with the same weights after the prefix; 0 for none.
+    pub causal: usize,
 }
 
 /// What was measured.
@@ -44,10 +46,21 @@ pub struct DeviceTimes {
     pub driver: u32,
     /// What was taken of its memory.
     pub plan: MemoryPlan,
-    /// From nothing to weights on the device, milliseconds.
+    /// What this process took of the device's memory, all in all: its plan, and what the driver adds.
+    pub taken_bytes: usize,
+    /// Opening the device and its kernels, milliseconds.
+    pub open_ms: f64,
+    /// From an open device to weights, cache and buffers on it, milliseconds.
     pub load_ms: f64,
-    /// Reading the whole prefix, milliseconds.
+    /// Reading the whole prefix, milliseconds; the second time where that is quick, since the first warms up.
     pub prefill_ms: f64,
+    /// Reading one more token, and the first step after it: what a typed character costs before anything is seen, with the
+    /// recording of the step; milliseconds.
+    pub first_frame_ms: f64,
+    /// Reading a whole canvas into the cache, as between two blocks of a longer text; milliseconds.
+    pub commit_ms: f64,
+    /// Each token decoded left to right, as the engine's control does it; milliseconds.
+    pub causal_ms: Vec<f64>,
     /// Each timed step, milliseconds: decoder pass, head, sampler and soft embedding, and the host's read of the status.
     pub ms: Vec<f64>,
     /// Rows, over all timed steps, with more survivors than the head has room for. Each sends its step through the exact

@@ -314,6 +314,9 @@ pub struct BenchStep {
     /// Steps timed
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub repeats: usize,
+    /// On a GPU: also decode N tokens left to right with the same weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub causal: usize,
     /// On a GPU: 26b or mini with made-up weights, or a model directory
     #[arg(long, value_name = "26b|mini|DIR", conflicts_with = "model")]
     pub shape: Option<PathBuf>,

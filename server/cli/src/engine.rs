@@ -175,6 +175,7 @@ pub fn device_times(args: &BenchStep, cancel: &CancelToken) -> Result<DeviceTime
         batch: args.batch,
         prefix: args.prefix,
         repeats: args.repeats,
+        causal: args.causal,
     };
     let loading = Loading::new(true);
     Ok(lacuna_diffusion::bench_device(&bench, &|event| loading.event(event), cancel)?)

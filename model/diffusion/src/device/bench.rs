@@ -4,6 +4,7 @@ use super::fast::Loop;
 use super::fault::run_fault;
 use super::store::{Origin, noise};
 use super::{DeviceNet, Wanted, formats};
+use crate::backend::Backend as _;
 use crate::canvas::Frameset;
 use crate::config::{Config, GenerationConfig, Noise};
 use crate::denoise::{Condensing, Rules};
@@ -29,20 +30,31 @@ pub(crate) fn run(
     cancel: &CancelToken,
 ) -> Result<DeviceTimes, EngineError> {
     let name = match &bench.model {
-        BenchModel::Shape(shape) => format!("{shape:?}").to_lowercase(),
+        BenchModel::Shape(shape) => format!("{shape:?} (made-up weights)"),
         BenchModel::Dir(dir) => dir.display().to_string(),
     };
     let fault = |error: LoadError| error.into_engine(&name);
     let started = Instant::now();
     let device = place::device(bench.device).map_err(fault)?;
+    let open_ms = ms(started);
+    let free = device.memory_free().map_err(|error| run_fault(&error))?;
+    let started = Instant::now();
     let net = open(&device, bench, report).map_err(fault)?;
     device.synchronize().map_err(|error| run_fault(&error))?;
-    let load_ms = ms(started);
-    measure(net, &device, bench, load_ms, cancel)
+    measure(net, bench, &Opening { open_ms, load_ms: ms(started), free }, cancel)
+}
+
+/// How a device was before anything was measured on it.
+struct Opening {
+    open_ms: f64,
+    load_ms: f64,
+    /// Bytes free before anything was loaded.
+    free: usize,
 }
 
 fn open(device: &Device, bench: &DeviceBench, report: &Report<'_>) -> Result<DeviceNet, LoadError> {
-    let positions = bench.prefix + bench.canvas;
+    // One more for a typed character.
+    let positions = bench.prefix + bench.canvas.max(bench.causal) + 1;
     let wanted = |config: Config| Wanted {
         config,
         generation: GenerationConfig::default(),
@@ -63,20 +75,17 @@ fn open(device: &Device, bench: &DeviceBench, report: &Report<'_>) -> Result<Dev
 
 fn measure(
     mut net: DeviceNet,
-    device: &Device,
     bench: &DeviceBench,
-    load_ms: f64,
+    opening: &Opening,
     cancel: &CancelToken,
 ) -> Result<DeviceTimes, EngineError> {
+    let device = &net.device.clone();
     let fault = |error: DeviceError| run_fault(&error);
     let vocabulary = net.config.vocab_size as u32;
     let draw =
         |stream, position| Generator::new(0).below(Coordinates { stream, step: 0, position }, 0, vocabulary);
     let prompt: Vec<u32> = (0..bench.prefix as u64).map(|i| draw(u64::MAX, i)).collect();
-    let started = Instant::now();
-    net.encode_chunks(&prompt, cancel, None)?;
-    device.synchronize().map_err(fault)?;
-    let prefill_ms = ms(started);
+    let prefill_ms = prefill(&mut net, &prompt, cancel)?;
     let steps = WARM_UP + bench.repeats + 1;
     let rules = rules(steps, matches!(bench.model, BenchModel::Shape(_)));
     let around =
@@ -86,6 +95,9 @@ fn measure(
         Condensing::new(around.canvas(&hole, i, false), &rules)
     };
     let batch: Vec<Condensing> = (0..bench.batch as u64).map(canvas).collect();
+    let first_frame_ms = first_frame(&mut net, &batch, &rules, cancel)?;
+    let commit_ms = reading(&mut net, &batch[0].canvas.tokens, cancel)?;
+    let causal_ms = decode(&mut net, bench.causal, cancel)?;
     let mut condensing = Loop::new(&net, &batch, &rules).map_err(fault)?;
     let (mut times, mut overflowed_rows) = (Vec::with_capacity(bench.repeats), 0);
     for step in 0..WARM_UP + bench.repeats {
@@ -99,14 +111,20 @@ fn measure(
     }
     let parts = condensing.parts(cancel)?;
     drop(condensing);
+    let taken_bytes = opening.free.saturating_sub(device.memory_free().map_err(fault)?);
     let work = StepWork { canvas: bench.canvas, batch: bench.batch, prefix: bench.prefix };
     let plan = net.plan();
     Ok(DeviceTimes {
         device: device.info().name.clone(),
         driver: device.info().driver_version,
         plan,
-        load_ms,
+        taken_bytes,
+        open_ms: opening.open_ms,
+        load_ms: opening.load_ms,
         prefill_ms,
+        first_frame_ms,
+        commit_ms,
+        causal_ms,
         ms: times,
         overflowed_rows,
         parts,
@@ -115,6 +133,82 @@ fn measure(
         copy_gb_s: copy_ceiling(device).map_err(fault)?,
         matmul_tflop_s: matmul_ceiling(device, plan.format).map_err(fault)?,
     })
+}
+
+/// Times of what is short are the median of so many.
+const READINGS: usize = 3;
+/// Prefixes up to this long are read twice.
+const READ_TWICE_MAX: usize = 8192;
+
+/// Milliseconds of reading `prompt`, which the cache then holds.
+fn prefill(net: &mut DeviceNet, prompt: &[u32], cancel: &CancelToken) -> Result<f64, EngineError> {
+    let once = |net: &mut DeviceNet| timed(net, |net| net.encode_chunks(prompt, cancel, None));
+    let first = once(net)?;
+    if prompt.len() > READ_TWICE_MAX {
+        return Ok(first);
+    }
+    net.truncate(0);
+    once(net)
+}
+
+/// Milliseconds of reading `ids` after what the cache holds, and keeps holding.
+fn reading(net: &mut DeviceNet, ids: &[u32], cancel: &CancelToken) -> Result<f64, EngineError> {
+    let before = net.len;
+    median(|| {
+        let took = timed(net, |net| net.encode_chunks(ids, cancel, None));
+        net.truncate(before);
+        took
+    })
+}
+
+/// Milliseconds from one more token to the first step after it.
+fn first_frame(
+    net: &mut DeviceNet,
+    batch: &[Condensing],
+    rules: &Rules,
+    cancel: &CancelToken,
+) -> Result<f64, EngineError> {
+    let before = net.len;
+    median(|| {
+        let took = timed(net, |net| {
+            net.encode_chunks(&batch[0].canvas.tokens[..1], cancel, None)?;
+            Loop::new(net, batch, rules).map_err(|error| run_fault(&error))?.step(cancel).map(|_| ())
+        });
+        net.truncate(before);
+        took
+    })
+}
+
+/// Milliseconds of every token of a text decoded left to right: a pass, the row's logits on the host, the best of them. That is
+/// what the engine's own left-to-right control does.
+fn decode(net: &mut DeviceNet, tokens: usize, cancel: &CancelToken) -> Result<Vec<f64>, EngineError> {
+    let (before, mut next, mut times) = (net.len, 0, Vec::with_capacity(tokens));
+    for _ in 0..tokens {
+        times.push(timed(net, |net| {
+            let states = net.encode(&[next], cancel)?;
+            next = lacuna_kernels::row_stats(&net.logits(&states)?, 1.0).argmax as u32;
+            Ok(())
+        })?);
+    }
+    net.truncate(before);
+    Ok(times)
+}
+
+/// Milliseconds until everything that `run` launched has ended.
+fn timed(
+    net: &mut DeviceNet,
+    run: impl FnOnce(&mut DeviceNet) -> Result<(), EngineError>,
+) -> Result<f64, EngineError> {
+    let started = Instant::now();
+    run(net)?;
+    net.device.synchronize().map_err(|error| run_fault(&error))?;
+    Ok(ms(started))
+}
+
+fn median(mut run: impl FnMut() -> Result<f64, EngineError>) -> Result<f64, EngineError> {
+    let mut times = (0..READINGS).map(|_| run()).collect::<Result<Vec<_>, _>>()?;
+    times.sort_by(f64::total_cmp);
+    Ok(times[READINGS / 2])
 }
 
 /// Temperature of steps with made-up weights. Their logits are normal, of deviation 7.5 before the softcap: at this
@@ -155,7 +249,7 @@ fn copy_ceiling(device: &Device) -> Result<f64, DeviceError> {
 /// TFLOP/s of our own product at a size that keeps every core busy.
 fn matmul_ceiling(device: &Device, format: WeightFormat) -> Result<f64, DeviceError> {
     let emulated = device.info().emulated;
-    let size = if emulated { 64 } else { 8192 };
+    let size = matmul_ceiling_size(device);
     let (act, stored) = match format {
         WeightFormat::F32 => (Dtype::F32, WeightDtype::F32),
         _ => (Dtype::Bf16, WeightDtype::Bf16),
@@ -182,6 +276,12 @@ fn matmul_ceiling(device: &Device, format: WeightFormat) -> Result<f64, DeviceEr
         matmul(device, rows.0, weight, rows.1, scratch.as_ref().map(|scratch| scratch.all()))
     })?;
     Ok(2.0 * (size as f64).powi(3) / seconds / 1e12)
+}
+
+/// Sixty-four rows and columns for each multiprocessor, in a power of two: 8192 on a card of 128 to 255.
+fn matmul_ceiling_size(device: &Device) -> usize {
+    let info = device.info();
+    if info.emulated { 64 } else { 1 << (64 * info.multiprocessors.max(1)).ilog2() }
 }
 
 /// Seconds of the fastest of `repeats` runs, after one that does not count.

@@ -7,6 +7,8 @@
 pub(crate) mod bench;
 mod buffers;
 mod cache;
+#[cfg(all(test, feature = "emulated"))]
+mod emulated_tests;
 mod fast;
 mod fault;
 mod host;
@@ -14,7 +16,7 @@ mod layer;
 mod pass;
 mod status;
 mod store;
-#[cfg(all(test, feature = "emulated"))]
+#[cfg(test)]
 mod tests;
 
 use crate::config::{Config, GenerationConfig};

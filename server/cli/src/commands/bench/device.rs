@@ -26,8 +26,16 @@ struct DeviceReport {
     weight_bytes: usize,
     kv_bytes: usize,
     buffer_bytes: usize,
+    /// All that this process took of the card's memory.
+    taken_bytes: usize,
+    open_ms: f64,
     load_ms: f64,
     prefill_ms: f64,
+    /// One more token read, and the first step after it.
+    first_frame_ms: f64,
+    /// A canvas read into the cache.
+    commit_ms: f64,
+    causal: Option<Causal>,
     /// Median.
     ms_per_step: f64,
     min_ms: f64,
@@ -48,6 +56,15 @@ struct DeviceReport {
     tokens_per_s: Vec<Speed>,
     tokens_per_s_16: f64,
     ms: Vec<f64>,
+}
+
+/// Decoding left to right with the same weights.
+#[derive(Debug, Serialize)]
+struct Causal {
+    tokens: usize,
+    /// Median.
+    ms_per_token: f64,
+    tokens_per_s: f64,
 }
 
 /// A part of one step that ran without a graph.
@@ -91,8 +108,13 @@ fn report(args: &BenchStep, times: DeviceTimes) -> DeviceReport {
         weight_bytes: times.plan.weight_bytes,
         kv_bytes: times.plan.kv_bytes,
         buffer_bytes: times.plan.buffer_bytes,
+        taken_bytes: times.taken_bytes,
+        open_ms: times.open_ms,
         load_ms: times.load_ms,
         prefill_ms: times.prefill_ms,
+        first_frame_ms: times.first_frame_ms,
+        commit_ms: times.commit_ms,
+        causal: causal(&times.causal_ms),
         ms_per_step,
         min_ms: at(0.0),
         p95_ms: at(95.0),
@@ -112,11 +134,13 @@ fn report(args: &BenchStep, times: DeviceTimes) -> DeviceReport {
     }
 }
 
+fn causal(ms: &[f64]) -> Option<Causal> {
+    let tokens = ms.len();
+    let tokens_per_s = tokens as f64 / ms.iter().sum::<f64>() * 1e3;
+    percentile(ms, 50.0).map(|ms_per_token| Causal { tokens, ms_per_token, tokens_per_s })
+}
+
 fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
-    let size = |bytes: usize| match bytes as f64 {
-        bytes if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
-        bytes => format!("{:.1} MB", bytes / 1e6),
-    };
     output.line(&format!(
         "one denoising step: median {:.2} ms, least {:.2} ms, p95 {:.2} ms, {} steps",
         report.ms_per_step,
@@ -130,6 +154,15 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
             report.overflowed_rows
         ))?;
     }
+    for (name, text) in rows(report) {
+        let name = output.paint(Tone::Place, &format!("{name:10}"));
+        output.line(&format!("{name}{text}"))?;
+    }
+    Ok(())
+}
+
+/// A line's name and what it says: of the step, then of what surrounds it.
+fn rows(report: &DeviceReport) -> Vec<(&'static str, String)> {
     let parts: Vec<String> =
         report.parts.iter().map(|part| format!("{} {:.2}", part.name, part.ms)).collect();
     let speeds: Vec<String> = report
@@ -137,7 +170,7 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
         .iter()
         .map(|speed| format!("{:.0} at {}", speed.tokens_per_s, speed.steps))
         .collect();
-    let rows = [
+    let [floor, parts, tokens, on] = [
         (
             "floor",
             format!(
@@ -154,16 +187,6 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
         ("parts", format!("{} (ms, one step launch by launch)", parts.join(" · "))),
         ("tokens/s", format!("{} steps a canvas", speeds.join(" · "))),
         (
-            "memory",
-            format!(
-                "weights {} · KV cache {} · buffers {}",
-                size(report.weight_bytes),
-                size(report.kv_bytes),
-                size(report.buffer_bytes)
-            ),
-        ),
-        ("loading", format!("{:.0} ms · prefix {:.0} ms", report.load_ms, report.prefill_ms)),
-        (
             "on",
             format!(
                 "canvas {} · prefix {} · batch {} · {} · {} · driver {} · {}",
@@ -177,9 +200,54 @@ fn print(report: &DeviceReport, output: &mut Output) -> Result<(), Failure> {
             ),
         ),
     ];
-    for (name, text) in rows {
-        let name = output.paint(Tone::Place, &format!("{name:10}"));
-        output.line(&format!("{name}{text}"))?;
+    let [memory, loading, reading, causal] = around(report);
+    vec![floor, parts, tokens, reading, causal, memory, loading, on]
+}
+
+/// Memory, loading, the passes besides the step.
+fn around(report: &DeviceReport) -> [(&'static str, String); 4] {
+    [
+        (
+            "memory",
+            format!(
+                "weights {} · KV cache {} · buffers {} · taken {}",
+                size(report.weight_bytes),
+                size(report.kv_bytes),
+                size(report.buffer_bytes),
+                size(report.taken_bytes)
+            ),
+        ),
+        (
+            "loading",
+            format!(
+                "{:.0} ms, {:.2} GB/s, after {:.0} ms for the card",
+                report.load_ms,
+                report.weight_bytes as f64 / report.load_ms / 1e6,
+                report.open_ms
+            ),
+        ),
+        (
+            "reading",
+            format!(
+                "prefix {:.1} ms · a canvas {:.1} ms · one token and the first step {:.1} ms",
+                report.prefill_ms, report.commit_ms, report.first_frame_ms
+            ),
+        ),
+        (
+            "causal",
+            report.causal.as_ref().map_or("not asked for (--causal N)".to_owned(), |causal| {
+                format!(
+                    "{:.0} tokens/s over {} tokens, median {:.2} ms",
+                    causal.tokens_per_s, causal.tokens, causal.ms_per_token
+                )
+            }),
+        ),
+    ]
+}
+
+fn size(bytes: usize) -> String {
+    match bytes as f64 {
+        bytes if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
+        bytes => format!("{:.1} MB", bytes / 1e6),
     }
-    Ok(())
 }
