@@ -60,9 +60,9 @@ python=$(command -v python3 || command -v python)
 
 # Sizes: what the issue of the 26B model asks for, or what an emulated card can do.
 if [ "${REHEARSAL-}" = 1 ]; then
-  shape=$PWD/fixtures/parity/small/model canvas=16 prefix=48 repeats=2 causal=4
+  shape=$PWD/fixtures/parity/small/model canvas=16 prefix=48 repeats=1 causal=2
   export test_s=240
-  batches=(2) prefixes=(16) canvases=(8) contexts=(100) checkpoint=(--like "$shape/config.json" --layers 6) reference=(--shape small --device cpu --prefix 48 --canvas 16 --repeats 2 --compile-seconds 0)
+  batches=(2) prefixes=() canvases=() contexts=(100) checkpoint=(--like "$shape/config.json" --layers 6) reference=(--shape small --device cpu --prefix 48 --canvas 16 --repeats 2 --compile-seconds 0)
 else
   shape=26b canvas=256 prefix=4096 repeats=20 causal=512
   export test_s=60

@@ -195,6 +195,7 @@ CUresult cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
     std::lock_guard lock(door);
     if (spoils("loading a module")) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (reinterpret_cast<uintptr_t>(image) % 8) return refuse(CUDA_ERROR_INVALID_IMAGE, "a module that is not aligned to 8 bytes");
     *module = reinterpret_cast<CUmodule>(const_cast<void*>(image));
     return fault("no-kernels") || !has_code(static_cast<const unsigned char*>(image), 90) ? CUDA_ERROR_NO_BINARY_FOR_GPU : CUDA_SUCCESS;
 }

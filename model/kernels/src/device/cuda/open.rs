@@ -65,7 +65,8 @@ pub(super) fn describe(device: sys::CUdevice, driver_version: u32) -> Result<Dev
 
 pub(super) fn load(image: &[u8], capability: (u32, u32)) -> Result<sys::CUmodule, DeviceError> {
     let mut module = ptr::null_mut();
-    // SAFETY: a fat binary, which says its own length.
+    let image = aligned(image);
+    // SAFETY: a fat binary, which says its own length; the driver keeps a copy.
     match unsafe { sys::cuModuleLoadData(&raw mut module, image.as_ptr().cast()) } {
         CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
         | CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION
@@ -74,6 +75,16 @@ pub(super) fn load(image: &[u8], capability: (u32, u32)) -> Result<sys::CUmodule
     }
     load_functions(module)?;
     Ok(module)
+}
+
+/// A copy that begins at a multiple of 8, as the toolkit's own loaders place a fat binary; `include_bytes!` promises 1.
+fn aligned(image: &[u8]) -> Vec<u64> {
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(word)
+    };
+    image.chunks(8).map(word).collect()
 }
 
 /// Drivers load a kernel when it is first asked for; here that is now, since it must not happen during a capture.
