@@ -140,14 +140,14 @@ impl BlockFormat {
 
     /// The scale of a block, or which of its values cannot be scaled.
     fn scale(self, block: &[f32; BLOCK]) -> Result<f16, usize> {
-        let mut place = 0;
-        for (index, value) in block.iter().enumerate() {
-            if !value.is_finite() {
-                return Err(index);
-            }
-            if value.abs() > block[place].abs() {
-                place = index;
-            }
+        // Without their signs floats order as their bits do, and what is not finite is above all others.
+        let sizes = block.map(|value| value.to_bits() & 0x7fff_ffff);
+        let top = sizes.iter().fold(0, |top, &size| top.max(size));
+        let infinite = f32::INFINITY.to_bits();
+        let wanted = |size: u32| if top >= infinite { size >= infinite } else { size == top };
+        let place = sizes.iter().position(|&size| wanted(size)).unwrap_or(0);
+        if top >= infinite {
+            return Err(place);
         }
         let scale = match self {
             Self::Q8 => block[place].abs() / self.steps(),
@@ -160,13 +160,18 @@ impl BlockFormat {
 
     fn store(self, block: &[f32; BLOCK], scale: f32, quants: &mut [u8]) {
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+        let (least, most) = if self == Self::Q8 { (-127, 127) } else { (-8, 7) };
+        // Halves go away from zero. All at once first: that is arithmetic on whole vectors, and placing is not.
+        let steps = block.map(|value| {
+            let step = value * inverse;
+            ((step + 0.5_f32.copysign(step)) as i32).clamp(least, most)
+        });
         quants.fill(0);
-        for (e, value) in block.iter().enumerate() {
-            let step = (value * inverse).round();
+        for (e, step) in steps.into_iter().enumerate() {
             let (byte, shift) = self.place(e);
             quants[byte] |= match self {
-                Self::Q8 => (step.clamp(-127.0, 127.0) as i8).cast_unsigned(),
-                Self::Q4 => ((step.clamp(-8.0, 7.0) + 8.0) as u8) << shift,
+                Self::Q8 => (step as i8).cast_unsigned(),
+                Self::Q4 => ((step + 8) as u8) << shift,
             };
         }
     }

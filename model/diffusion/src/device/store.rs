@@ -11,6 +11,7 @@ use lacuna_kernels::device::ops::{Weight, WeightDtype};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 use lacuna_kernels::quant::QuantError;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::cell::Cell;
 
 /// A stored matrix.
@@ -233,13 +234,14 @@ fn format_value_bytes(format: WeightFormat, count: usize) -> usize {
 }
 
 /// Some values in their format.
-struct Encoded {
-    values: Vec<u8>,
+struct Encoded<'a> {
+    /// The file's own, where it stores them so.
+    values: Cow<'a, [u8]>,
     scales: Vec<u8>,
     format: WeightFormat,
 }
 
-impl Encoded {
+impl Encoded<'_> {
     fn value_bytes_at(&self, place: usize) -> usize {
         format_value_bytes(self.format, place)
     }
@@ -270,8 +272,11 @@ fn encode(
     range: std::ops::Range<usize>,
     cols: usize,
     format: WeightFormat,
-) -> Result<Encoded, Fault> {
+) -> Result<Encoded<'_>, Fault> {
     const ROWS: usize = 16;
+    if let (Stored::Bf16(bytes), WeightFormat::Bf16) = (stored, format) {
+        return as_stored(&bytes[2 * range.start..2 * range.end], range.start);
+    }
     let count = range.len();
     let mut values = vec![0; format_value_bytes(format, count)];
     let mut scales = vec![0; format.bytes(count) - values.len()];
@@ -295,7 +300,19 @@ fn encode(
             }
         }
     })?;
-    Ok(Encoded { values, scales, format })
+    Ok(Encoded { values: Cow::Owned(values), scales, format })
+}
+
+/// What is stored in bf16 already goes as it is, once every value is seen to be a number; `first` is the place of the first.
+fn as_stored(bytes: &[u8], first: usize) -> Result<Encoded<'_>, Fault> {
+    const VALUES: usize = 1 << 16;
+    let fault = bytes.par_chunks(2 * VALUES).enumerate().find_map_first(|(chunk, bytes)| {
+        let values = bytes.as_chunks::<2>().0.iter().map(|&two| bf16::from_le_bytes(two));
+        let (place, value) = values.enumerate().find(|(_, value)| !value.is_finite())?;
+        Some(Fault::NotFinite { index: first + chunk * VALUES + place, value: value.to_f32() })
+    });
+    let encoded = Encoded { values: Cow::Borrowed(bytes), scales: Vec::new(), format: WeightFormat::Bf16 };
+    fault.map_or(Ok(encoded), Err)
 }
 
 fn write(floats: &[f32], format: WeightFormat, bytes: &mut [u8]) {

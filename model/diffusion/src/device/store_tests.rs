@@ -29,7 +29,7 @@ fn a_piece_is_encoded_as_the_whole_would_be() {
     for (format, blocks) in [(WeightFormat::Q8, BlockFormat::Q8), (WeightFormat::Q4, BlockFormat::Q4)] {
         let found = encode(Stored::F32(&stored), range.clone(), COLS, format).ok().unwrap();
         let expected = Blocks::quantize(blocks, &values[range.clone()], rows.len(), COLS).unwrap();
-        assert!([found.values, found.scales].concat() == expected.bytes(), "{format:?}");
+        assert!([&found.values[..], &found.scales].concat() == expected.bytes(), "{format:?}");
     }
     let found = encode(Stored::F32(&stored), range.clone(), COLS, WeightFormat::Bf16).ok().unwrap();
     let expected: Vec<u8> =
@@ -51,6 +51,11 @@ fn a_value_that_is_no_number_is_named_by_its_place_in_the_tensor() {
         let place = 30 * COLS + 5;
         assert!(text.starts_with(&format!("tensor some.weight: element {place} is -inf")), "{text}");
     }
+    let halves: Vec<u8> = values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
+    let fault = encode(Stored::Bf16(&halves), 20 * COLS..40 * COLS, COLS, WeightFormat::Bf16).err().unwrap();
+    assert!(
+        fault.into_load("some.weight").to_string().contains(&format!("element {} is -inf", 30 * COLS + 5))
+    );
 }
 
 #[test]
