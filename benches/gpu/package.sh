@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what benches/gpu/run.sh needs on a machine with a GPU and without Rust: benches/gpu/package.sh OUT.tar.gz
 # Needs here: Rust, and nvcc 13.0 as model/kernels/build.rs finds it (CUDA_HOME, CUDA_PATH, PATH, /usr/local/cuda).
-# The archive holds the command, the device tests, the recordings and the scripts; it is at most 60 MB.
+# The archive holds the command (the shipped model is part of it), the device tests, the recordings and the scripts; at most 60 MB.
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 OUT.tar.gz" >&2; exit 2; }
 out=$(realpath -m "$1")
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 limit_bytes=60000000
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-mkdir -p "$stage/lacuna-gpu/bin" "$stage/lacuna-gpu/benches/gpu" "$stage/lacuna-gpu/fixtures" "$stage/lacuna-gpu/model"
+mkdir -p "$stage/lacuna-gpu/bin" "$stage/lacuna-gpu/benches/gpu" "$stage/lacuna-gpu/fixtures"
 
 cargo build --release --locked -p lacuna-cli --features cuda
 binary=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')/release/lacuna
@@ -33,8 +33,6 @@ test_binary diffusion-loop lacuna-diffusion --lib
 
 cp benches/gpu/run.sh benches/gpu/reference.py benches/gpu/collect.py benches/gpu/checkpoint.py "$stage/lacuna-gpu/benches/gpu/"
 cp -r fixtures/parity "$stage/lacuna-gpu/fixtures/"
-mkdir -p "$stage/lacuna-gpu/model/mini"
-cp model/mini/config.json model/mini/generation_config.json model/mini/tokenizer.json model/mini/model.safetensors "$stage/lacuna-gpu/model/mini/"
 git describe --always --dirty --exclude='*' >"$stage/lacuna-gpu/COMMIT"
 tar -C "$stage" -c lacuna-gpu | gzip -9 >"$out"
 size=$(stat -c %s "$out")

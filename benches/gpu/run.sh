@@ -112,7 +112,7 @@ each() {
 }
 
 # The same seed gives the same text twice, and on the shipped model in f32 the text of the CPU.
-fill() { "$lacuna" fill "$work/hole.py" --candidates 1 --seed 7 --precision f32 --model model/mini "$@"; }
+fill() { "$lacuna" fill "$work/hole.py" --candidates 1 --seed 7 --precision f32 "$@"; }
 same_text() {
   local cpu first second few=()
   [ "${REHEARSAL-}" = 1 ] && few=(--steps 1 --lengths 4) # an emulated card takes seconds for a step
