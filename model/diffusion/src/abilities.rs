@@ -1,7 +1,8 @@
 //! What a checkpoint can do, resolved once from its files: never from its name.
 
-use crate::config::{Config, Drafts, Fim, GenerationConfig, Noise, Ranking};
+use crate::config::{Confidence, Config, Drafts, Fim, GenerationConfig, Noise};
 use crate::prompt::PromptTokens;
+use crate::repeats::RepeatOrder;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::sync::Arc;
 
@@ -21,8 +22,10 @@ pub(crate) struct Abilities {
     pub whole_text: bool,
     /// Texts that compete with the canvases.
     pub drafts: Drafts,
-    /// What the authors' own order of their texts is worth.
-    pub ranking: Ranking,
+    /// How probably a text is right.
+    pub confidence: Option<Confidence>,
+    /// How causal predictions are mixed with what the document repeats.
+    pub repeats: Arc<[RepeatOrder]>,
     pub prompt_tokens_max: usize,
     pub canvas_length: usize,
     pub fim: Option<Fim>,
@@ -80,7 +83,8 @@ impl Abilities {
             guidance: lacuna.causal_guidance,
             whole_text: lacuna.whole_text,
             drafts: lacuna.drafts,
-            ranking: lacuna.ranking,
+            confidence: lacuna.confidence,
+            repeats: Arc::from(&lacuna.repeats[..]),
             prompt_tokens_max: prompt_tokens_max(config),
             canvas_length,
             fim: lacuna.fim,

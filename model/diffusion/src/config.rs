@@ -8,7 +8,7 @@ use crate::config_lacuna::Lacuna;
 use crate::error::LoadError;
 use crate::json::Object;
 
-pub use crate::config_lacuna::{Confidence, Drafts, Fim, Noise, PromptLayout, Ranking};
+pub use crate::config_lacuna::{Confidence, Drafts, Fim, Noise, PromptLayout};
 
 /// Bounds that keep every product of sizes far from overflow, whatever a file claims.
 const SIZE_MAX: usize = 1 << 20;

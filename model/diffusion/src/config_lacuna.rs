@@ -5,12 +5,16 @@
 
 use crate::error::LoadError;
 use crate::json::Object;
+use crate::repeats::RepeatOrder;
 
 /// Bound on token counts that a file may ask for.
 const TOKENS_MAX: usize = 1 << 20;
 
 /// Bound on drafts of one kind.
 const DRAFTS_MAX: usize = 16;
+
+/// Bound on tokens of context that repeats are looked for by.
+const ORDER_MAX: usize = 32;
 
 /// What a noisy canvas position holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -58,6 +62,8 @@ pub struct Fim {
 pub struct Drafts {
     /// Continuations of the prefix by the causal pass, each begun with another token.
     pub causal: usize,
+    /// The same where the document's repeats count otherwise, without them.
+    pub causal_alone: usize,
     /// Lines of the same document that began alike.
     pub earlier: usize,
     /// How many of these start a canvas each, beside the canvases of noise.
@@ -68,30 +74,15 @@ pub struct Drafts {
     pub strength: f32,
 }
 
-/// What a text gains, in nats, for standing first in the list of who wrote it; see `authors`. All 0 by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Ranking {
-    /// Lines of the same document that began alike, the longest shared beginning first.
-    pub earlier: f32,
-    /// The causal pass, its most probable first token first.
-    pub causal: f32,
-    /// Canvases, the most probable length first.
-    pub canvas: f32,
-    /// How probably a text is right; nobody says where it is missing.
-    pub confidence: Option<Confidence>,
-}
-
 /// A logistic model of being right: the log-odds are the intercept and each weight times what it is named after.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Confidence {
     /// Log-odds of a text of which nothing is known.
     pub intercept: f32,
-    /// Of causal log p(hole | prefix).
-    pub hole: f32,
+    /// Of the logarithm of the surprise: ln(0.05 - log p(hole | prefix)) by the causal pass.
+    pub surprise: f32,
     /// Of causal log p(next suffix tokens | prefix, hole).
     pub suffix: f32,
-    /// Of what the text gained by the places that its authors gave it.
-    pub place: f32,
 }
 
 /// The object as a whole.
@@ -115,8 +106,10 @@ pub struct Lacuna {
     pub whole_text: bool,
     /// Texts that compete with the canvases; none by default.
     pub drafts: Drafts,
-    /// What the authors' own order of their texts is worth.
-    pub ranking: Ranking,
+    /// How probably a text is right; nobody says where it is missing.
+    pub confidence: Option<Confidence>,
+    /// How much a causal prediction weighs against what followed the same tokens elsewhere, ascending; empty by default.
+    pub repeats: Vec<RepeatOrder>,
     /// Most prompt tokens that are read.
     pub prompt_tokens_max: Option<usize>,
     /// How a prompt begins.
@@ -155,7 +148,8 @@ impl Lacuna {
                 Some(other) => return Err(object.wrong("canvas_holds", "\"hole\" or \"text\"", other)),
             },
             drafts: drafts(&object)?,
-            ranking: ranking(&object)?,
+            confidence: object.optional_object("confidence")?.as_ref().map(confidence).transpose()?,
+            repeats: repeats(&object)?,
             prompt: prompt(&object)?,
             fim: fim(&object, vocab_size)?,
             end_of_document: match object.optional_object("end_of_document")? {
@@ -190,6 +184,7 @@ fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
     let count = |key| drafts.count(key, 0, DRAFTS_MAX);
     Ok(Drafts {
         causal: count("causal")?,
+        causal_alone: count("causal_alone")?,
         earlier: count("earlier")?,
         seeds: count("seeds")?,
         revisions: count("revisions")?,
@@ -197,24 +192,26 @@ fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
     })
 }
 
-fn ranking(object: &Object<'_>) -> Result<Ranking, LoadError> {
-    let Some(ranking) = object.optional_object("ranking")? else { return Ok(Ranking::default()) };
-    let nats = |key| ranking.number(key, Some(0.0), 0.0..=100.0).map(|nats| nats as f32);
-    Ok(Ranking {
-        earlier: nats("earlier")?,
-        causal: nats("causal")?,
-        canvas: nats("canvas")?,
-        confidence: ranking.optional_object("confidence")?.as_ref().map(confidence).transpose()?,
-    })
+fn repeats(object: &Object<'_>) -> Result<Vec<RepeatOrder>, LoadError> {
+    let Some(repeats) = object.optional_object("repeats")? else { return Ok(Vec::new()) };
+    let (orders, weights) = (repeats.sizes("orders", ORDER_MAX)?, repeats.numbers("weights", 0.0..=1000.0)?);
+    if weights.len() != orders.len() {
+        let expected = format!("as many numbers as orders, {}", orders.len());
+        return Err(repeats.wrong("weights", &expected, &weights.len().to_string()));
+    }
+    if !orders.is_sorted_by(|a, b| a < b) {
+        return Err(repeats.wrong("orders", "ascending numbers", &format!("{orders:?}")));
+    }
+    let order = |(order, weight): (usize, f64)| RepeatOrder { order, weight: weight as f32 };
+    Ok(orders.into_iter().zip(weights).map(order).collect())
 }
 
 fn confidence(object: &Object<'_>) -> Result<Confidence, LoadError> {
     let number = |key| object.number(key, Some(0.0), -100.0..=100.0).map(|number| number as f32);
     Ok(Confidence {
         intercept: number("intercept")?,
-        hole: number("hole")?,
+        surprise: number("surprise")?,
         suffix: number("suffix")?,
-        place: number("place")?,
     })
 }
 

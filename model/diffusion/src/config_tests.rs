@@ -175,6 +175,16 @@ fn the_lacuna_object_is_read_and_held_to_the_vocabulary() {
         json!({"noise": {"kind": "mask", "mask_token_id": 320}}),
         "config.json: lacuna.noise.mask_token_id: expected a token id below vocab_size = 320, found 320",
     );
+    check(
+        "lacuna",
+        json!({"repeats": {"orders": [1, 2], "weights": [1.0]}}),
+        "config.json: lacuna.repeats.weights: expected as many numbers as orders, 2, found 1",
+    );
+    check(
+        "lacuna",
+        json!({"repeats": {"orders": [2, 2], "weights": [1.0, 1.0]}}),
+        "config.json: lacuna.repeats.orders: expected ascending numbers, found [2, 2]",
+    );
     assert_eq!(parse(&released()).unwrap().lacuna, Lacuna::default());
 }
 

@@ -8,6 +8,7 @@ use crate::heal::{Lead, heal};
 use crate::lengths::grid;
 use crate::prompt::{Prompt, assemble, split_head};
 use crate::rank::tokenizer_fault;
+use crate::repeats::TokenCache;
 use crate::session::Session;
 use crate::tokenizer::Tokenizer;
 use crate::watch::ms;
@@ -25,6 +26,8 @@ pub struct DiffusionEngine {
     pub(crate) generation: GenerationConfig,
     pub(crate) abilities: Abilities,
     pub(crate) limits: Limits,
+    /// Tokens of what lay near the last holes.
+    pub(crate) near: TokenCache,
     pub(crate) source: String,
     /// How the checkpoint is asked by chat, if it is one that follows instructions.
     pub(crate) chat: Option<Chat>,
@@ -147,6 +150,7 @@ impl Engine for DiffusionEngine {
         request: &InfillRequest,
         cancel: &CancelToken,
     ) -> Result<Infilled, EngineError> {
+        self.session.expect(None);
         match method {
             Method::Diffusion => self.fill(request, cancel, &mut lacuna_engine::NoFrames),
             Method::Causal => self.fill_causal(request, cancel),
@@ -160,11 +164,13 @@ impl Engine for DiffusionEngine {
         cancel: &CancelToken,
         sink: &mut dyn FrameSink,
     ) -> Result<Infilled, EngineError> {
+        self.session.expect(None);
         self.continue_text(request, cancel, sink)
     }
 
     fn score(&mut self, request: &ScoreRequest, cancel: &CancelToken) -> Result<Scored, EngineError> {
         request.validate(&self.limits)?;
+        self.session.expect(None);
         let start = Instant::now();
         let prefix = self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?;
         let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;

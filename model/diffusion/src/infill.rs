@@ -1,6 +1,5 @@
 //! One infill request, start to end: prompt, lengths, condensing, ranking.
 
-use crate::authors::Authors;
 use crate::canvas::{Canvas, Frameset};
 use crate::config::Drafts;
 use crate::denoise::{Condensing, Denoiser, Rules, Step, condense};
@@ -10,8 +9,9 @@ use crate::noise::{Generator, NoiseSource};
 use crate::preset::{Effort, effort};
 use crate::prompt::Prompt;
 use crate::rank::{self, Draft, finish, tokenizer_fault};
+use crate::repeats::Repeats;
 use crate::watch::{Run, ms};
-use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, InfillRequest, Infilled, Origin, Start};
+use lacuna_engine::{CancelToken, Candidate, EngineError, FrameSink, InfillRequest, Infilled, Start};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,6 +65,8 @@ impl DiffusionEngine {
         // What of the prompt lies on the canvas is no part of what the encoder reads.
         run.stats.prompt_tokens = prompt.ids.len();
         run.stats.cached_tokens = self.session.read(&prompt.ids, run.cancel)?;
+        let repeats = self.repeats(request, &prompt)?;
+        self.session.expect(repeats);
         let around = Frameset {
             head: prompt.head.clone(),
             suffix: self.canvas_suffix(request)?,
@@ -82,6 +84,22 @@ impl DiffusionEngine {
             _ => self.abilities.drafts,
         };
         Ok(Job { request, prompt, around, rules, generator, effort, drafts, hole_max })
+    }
+
+    /// What the document repeats, where the checkpoint is to know; nothing where only canvases are to compete.
+    fn repeats(&mut self, request: &InfillRequest, prompt: &Prompt) -> Result<Option<Repeats>, EngineError> {
+        if request.sampling.drafts == Some(false) || self.abilities.repeats.is_empty() {
+            return Ok(None);
+        }
+        let tokenizer = &self.tokenizer;
+        let mut texts = Vec::with_capacity(request.near.len());
+        for text in &request.near {
+            texts.push(self.near.tokens(text, |text| tokenizer.encode(text)).map_err(tokenizer_fault)?);
+        }
+        let whole = prompt.whole();
+        let texts: Vec<&[u32]> =
+            texts.iter().map(|text| &text[..]).chain([&whole[prompt.header.min(whole.len())..]]).collect();
+        Ok(Repeats::new(&self.abilities.repeats, &texts))
     }
 
     /// The sampler's rules with the checkpoint's numbers.
@@ -125,7 +143,8 @@ impl DiffusionEngine {
         // Without a blank token a text of several lines may well be longer than one canvas.
         let longest = if job.request.kind.is_multiline() { job.hole_max * 4 } else { job.hole_max };
         let Some(blank) = self.abilities.blank else {
-            return Ok(lengths::grid(job.request.kind, longest, count));
+            // A grid knows nothing of the hole: it takes twice as many to come as near.
+            return Ok(lengths::grid(job.request.kind, longest, 2 * count));
         };
         let mut buckets = self.abilities.length_buckets.clone();
         buckets.iter_mut().for_each(|bucket| *bucket = (*bucket).min(job.hole_max));
@@ -189,17 +208,18 @@ impl DiffusionEngine {
         candidates: &mut Vec<Candidate>,
         run: &mut Run<'_>,
     ) -> Result<(), EngineError> {
-        let mut authors = Authors::default();
-        let written = self.written(job, &mut authors, run)?;
+        let written = self.written(job, run)?;
         self.compete(job, written, candidates, run)?;
         let seeds = self.seeded(job, candidates, (job.drafts.seeds, 0), run)?;
-        let drafts = self.drafts_from_noise(job, seeds, &mut authors, run)?;
+        let drafts = self.drafts_from_noise(job, seeds, run)?;
         self.compete(job, drafts, candidates, run)?;
         let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
         let revised = self.condense_batch(job, again, run)?;
         self.compete(job, revised, candidates, run)?;
-        authors.reward(&self.abilities.ranking, candidates);
-        rank::sort(candidates);
+        for candidate in candidates {
+            let (hole, suffix) = (candidate.log_prob_hole, candidate.log_prob_suffix);
+            candidate.confidence = self.abilities.confidence.map(|model| model.of(hole, suffix));
+        }
         Ok(())
     }
 
@@ -207,7 +227,6 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         seeds: Vec<Canvas>,
-        authors: &mut Authors,
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         let lengths = self.lengths(job, run)?;
@@ -222,9 +241,6 @@ impl DiffusionEngine {
             };
             let batch = (0..canvases).map(canvas).chain(seeds).collect();
             drafts = self.condense_batch(job, batch, run)?;
-            for (i, draft) in drafts.iter().enumerate().take(canvases) {
-                authors.note(Origin::Noise, i % short.len(), &draft.text);
-            }
         }
         for length in long {
             drafts.push(self.fill_in_blocks(job, length, run)?);

@@ -123,6 +123,12 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// A list of finite numbers in `range`; empty when absent.
+    pub(crate) fn numbers(&self, key: &str, range: RangeInclusive<f64>) -> Result<Vec<f64>, LoadError> {
+        let expected = format!("a list of numbers in {}..={}", range.start(), range.end());
+        self.list(key, &expected, |value| value.as_f64().filter(|number| range.contains(number)))
+    }
+
     fn list<T>(
         &self,
         key: &str,

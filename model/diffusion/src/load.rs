@@ -9,6 +9,7 @@ use crate::engine::DiffusionEngine;
 use crate::kv::KvCache;
 use crate::place;
 use crate::plan::MemoryPlan;
+use crate::repeats::TokenCache;
 use crate::session::Session;
 use crate::shipped;
 use crate::tokenizer::Tokenizer;
@@ -127,6 +128,7 @@ pub fn load_with(options: &LoadOptions, report: &Report<'_>) -> Result<Diffusion
         generation,
         abilities,
         limits: Limits::default(),
+        near: TokenCache::default(),
         source: name,
         chat,
     })

@@ -16,9 +16,9 @@ pub(crate) struct Effort {
 /// What `sampling` asks for; `steps_max` is the checkpoint's own limit (`generation_config.json`).
 pub(crate) fn effort(sampling: &Sampling, steps_max: usize) -> Effort {
     let (quarters, lengths) = match sampling.preset {
-        Preset::Fast => (2, 4),
-        Preset::Balanced => (3, 8),
-        Preset::Thorough => (4, 12),
+        Preset::Fast => (2, 2),
+        Preset::Balanced => (3, 4),
+        Preset::Thorough => (4, 8),
     };
     Effort {
         steps: sampling.steps.unwrap_or_else(|| (steps_max * quarters).div_ceil(4).max(1)),
@@ -34,9 +34,9 @@ mod tests {
     #[test]
     fn what_the_caller_names_wins_over_the_preset() {
         let sampling = Sampling { steps: Some(3), candidates: Some(1), ..Sampling::default() };
-        assert_eq!(effort(&sampling, 48), Effort { steps: 3, lengths: 8, canvases: 1 });
+        assert_eq!(effort(&sampling, 48), Effort { steps: 3, lengths: 4, canvases: 1 });
         let fast = Sampling { preset: Preset::Fast, ..Sampling::default() };
-        assert_eq!(effort(&fast, 16), Effort { steps: 8, lengths: 4, canvases: 4 });
+        assert_eq!(effort(&fast, 16), Effort { steps: 8, lengths: 2, canvases: 2 });
         assert_eq!(effort(&fast, 1).steps, 1);
     }
 }

@@ -11,10 +11,6 @@ use lacuna_engine::{CancelToken, Candidate, EngineError, Origin};
 /// How many suffix tokens a candidate must also explain.
 pub(crate) const SUFFIX_TOKENS_SCORED: usize = 8;
 
-/// Log p that a hole holds a given one of the endings that began alike, in nats. On 160 development cases 50, 51, 52 and 49
-/// answers were right without it and at -4, -3 and -2.
-const COPY_LOG_PROB: f32 = -3.0;
-
 /// How much of the hole's own line is read again: a file without line breaks must not make scoring slow.
 const LINE_TOKENS_MAX: usize = 48;
 
@@ -98,7 +94,7 @@ pub(crate) fn score(
         candidates.push(Candidate {
             tokens: draft.tokens,
             text: draft.text.clone(),
-            score: log_probs.iter().sum::<f32>() + copied(draft.origin, hole),
+            score: log_probs.iter().sum::<f32>(),
             log_prob_hole: hole,
             log_prob_suffix: after,
             confidence: None,
@@ -109,12 +105,6 @@ pub(crate) fn score(
         });
     }
     Ok(candidates)
-}
-
-/// What a text gains by standing in the document already where the code had begun alike: the code may be a copy, of which
-/// the causal pass knows nothing beyond its prompt.
-fn copied(origin: Origin, hole: f32) -> f32 {
-    if origin == Origin::Earlier { (COPY_LOG_PROB - hole).max(0.0) } else { 0.0 }
 }
 
 /// Best first.

@@ -4,6 +4,7 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::denoise::{Condensing, Denoiser, Rules, Step};
 use crate::net::Canvases;
+use crate::repeats::Repeats;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::log_softmax_at;
 
@@ -16,13 +17,15 @@ pub(crate) struct Session {
     backend: Box<dyn Backend>,
     /// The tokens that the cache holds.
     ids: Vec<u32>,
+    /// What causal predictions are mixed with, until the next request.
+    repeats: Option<Repeats>,
     pool: rayon::ThreadPool,
 }
 
 impl Session {
     /// A session whose cache holds nothing yet.
     pub(crate) fn new(backend: Box<dyn Backend>, pool: rayon::ThreadPool) -> Self {
-        Self { backend, ids: Vec::new(), pool }
+        Self { backend, ids: Vec::new(), repeats: None, pool }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -59,13 +62,29 @@ impl Session {
         Ok(())
     }
 
-    /// Reads one token and returns the logits `[vocabulary]` of the next one.
+    /// From now on every causal prediction is mixed with `repeats`; returns what was expected before.
+    pub(crate) fn expect(&mut self, repeats: Option<Repeats>) -> Option<Repeats> {
+        std::mem::replace(&mut self.repeats, repeats)
+    }
+
+    /// The last tokens of the cache that repeats are looked for by, then `sequence`; and how many of the former there are.
+    fn context(&self, len: usize, sequence: &[u32], repeats: &Repeats) -> (Vec<u32>, usize) {
+        let tail = &self.ids[len.saturating_sub(repeats.longest())..len];
+        ([tail, sequence].concat(), tail.len())
+    }
+
+    /// Reads one token and returns the logits `[vocabulary]` of the next one; log-probabilities, where repeats are expected.
     pub(crate) fn next_logits(&mut self, id: u32, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
-        let logits = self.pool.install(|| {
+        let mut logits = self.pool.install(|| {
             let hidden = self.backend.encode(&[id], cancel)?;
             self.backend.logits(&hidden)
         })?;
         self.ids.push(id);
+        if let Some(repeats) = &self.repeats {
+            let total = lacuna_kernels::row_stats(&logits, 1.0).log_sum_exp;
+            logits.iter_mut().for_each(|logit| *logit -= total);
+            repeats.mix(&self.context(self.len(), &[], repeats).0, &mut logits);
+        }
         Ok(logits)
     }
 
@@ -99,14 +118,55 @@ impl Session {
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let held = self.backend.hide(len);
-        let log_probs = self.log_probs(sequences, skip, cancel);
+        let log_probs = self.network_log_probs(sequences, skip, cancel);
         self.backend.unhide(held);
-        log_probs
+        Ok(self.mixed(len, sequences, skip, log_probs?))
     }
 
     /// Causal log-probabilities of `sequences` after the cache, all in one batch, nothing written: for each sequence
     /// ln p of its tokens from `skip` (> 0) on.
     pub(crate) fn log_probs(
+        &self,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let log_probs = self.network_log_probs(sequences, skip, cancel)?;
+        Ok(self.mixed(self.len(), sequences, skip, log_probs))
+    }
+
+    /// `log_probs` of `sequences` (from `skip` on) after `len` positions of the cache, mixed with what is repeated.
+    fn mixed(
+        &self,
+        len: usize,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        mut log_probs: Vec<Vec<f32>>,
+    ) -> Vec<Vec<f32>> {
+        let Some(repeats) = &self.repeats else { return log_probs };
+        for (sequence, log_probs) in sequences.iter().zip(&mut log_probs) {
+            let (tokens, tail) = self.context(len, sequence, repeats);
+            for (at, log_prob) in (tail + skip..).zip(log_probs) {
+                let context = &tokens[at.saturating_sub(repeats.longest())..at];
+                *log_prob = repeats.log_prob(context, tokens[at], *log_prob);
+            }
+        }
+        log_probs
+    }
+
+    /// Mixes rows of log-probabilities, of what follows each position of `sequences` from `skip` - 1 on.
+    fn mix_rows(&self, sequences: &[Vec<u32>], skip: usize, repeats: &Repeats, rows: &mut [f32]) {
+        let mut rows = rows.chunks_exact_mut(self.config().vocab_size);
+        for sequence in sequences {
+            let (tokens, tail) = self.context(self.len(), sequence, repeats);
+            for (end, row) in (tail + skip..=tokens.len()).zip(rows.by_ref()) {
+                repeats.mix(&tokens[end.saturating_sub(repeats.longest())..end], row);
+            }
+        }
+    }
+
+    /// As [`Session::log_probs`], by the network alone.
+    fn network_log_probs(
         &self,
         sequences: &[Vec<u32>],
         skip: usize,
@@ -177,6 +237,9 @@ impl Denoiser for Session {
             let totals = lacuna_kernels::row_stats_all(&logits, vocabulary, 1.0);
             for (row, total) in logits.chunks_exact_mut(vocabulary).zip(totals) {
                 row.iter_mut().for_each(|logit| *logit -= total.log_sum_exp);
+            }
+            if let Some(repeats) = &self.repeats {
+                self.mix_rows(sequences, skip, repeats, &mut logits);
             }
             Ok(logits)
         })

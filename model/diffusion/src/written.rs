@@ -3,7 +3,6 @@
 //! They cost little beside a canvas, know what the left side makes probable, and compete with the canvases under the same
 //! score; some start canvases of their own. How many there are, the checkpoint says (`lacuna.drafts`).
 
-use crate::authors::Authors;
 use crate::control::stop_at;
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
@@ -15,21 +14,23 @@ use lacuna_engine::{EngineError, HoleKind, Origin};
 const LINE_TOKENS_MAX: usize = 32;
 
 impl DiffusionEngine {
-    /// All of them; of equal texts the first keeps its author. `authors` are told who wrote what.
-    pub(crate) fn written(
-        &mut self,
-        job: &Job<'_>,
-        authors: &mut Authors,
-        run: &mut Run<'_>,
-    ) -> Result<Vec<Draft>, EngineError> {
+    /// All of them; of equal texts the first keeps its author.
+    pub(crate) fn written(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
         let wanted = job.drafts;
         let mut drafts = Vec::new();
-        for (place, text) in job.request.earlier.iter().take(wanted.earlier).enumerate() {
-            authors.note(Origin::Earlier, place, text);
+        for text in job.request.earlier.iter().take(wanted.earlier) {
             drafts.push(self.draft_of(text.clone(), Origin::Earlier)?);
         }
         if wanted.causal > 0 {
-            drafts.extend(self.continuations(job, wanted.causal, authors, run)?);
+            drafts.extend(self.continuations(job, wanted.causal, run)?);
+        }
+        // What the document repeats makes some of these alike; the network alone has other ideas.
+        if wanted.causal_alone > 0
+            && let Some(repeats) = self.session.expect(None)
+        {
+            let alone = self.continuations(job, wanted.causal_alone, run);
+            self.session.expect(Some(repeats));
+            drafts.extend(alone?);
         }
         Ok(drafts)
     }
@@ -45,7 +46,6 @@ impl DiffusionEngine {
         &mut self,
         job: &Job<'_>,
         count: usize,
-        authors: &mut Authors,
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         let ids = job.prompt.whole();
@@ -56,11 +56,10 @@ impl DiffusionEngine {
         let read = self.session.len();
         self.forbid_first(&mut logits, &job.prompt);
         let mut drafts = Vec::new();
-        for (place, first) in largest(&logits, count).into_iter().enumerate() {
+        for first in largest(&logits, count) {
             self.session.rollback(read);
             let texts = self.continuation(job, first, run)?;
             for text in texts {
-                authors.note(Origin::Causal, place, &text);
                 drafts.push(self.draft_of(text, Origin::Causal)?);
             }
         }

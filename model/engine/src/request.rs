@@ -72,7 +72,7 @@ pub struct Sampling {
     /// Hole lengths to try, in tokens; empty or `None`: the engine chooses.
     pub lengths: Option<Vec<usize>>,
     /// Whether texts that no canvas wrote from noise (the causal pass's, earlier code) may start canvases and compete with
-    /// them; `None`: as the checkpoint asks for.
+    /// them, and whether what the document repeats counts; `None`: as the checkpoint asks for.
     pub drafts: Option<bool>,
 }
 
@@ -143,6 +143,10 @@ pub struct InfillRequest {
     /// Texts that stood where the code had begun alike, the likest first: candidates, if the engine wants them.
     #[serde(default)]
     pub earlier: Vec<String>,
+    /// Text that is neither in `context` nor in `prefix` and near the hole all the same (the rest of the document, say), the
+    /// farthest first: an engine may count what is repeated in it. It may hold `suffix`.
+    #[serde(default)]
+    pub near: Vec<String>,
     /// The shape of the hole.
     pub kind: HoleKind,
     /// What the hole starts from.
@@ -162,6 +166,7 @@ impl InfillRequest {
             suffix: suffix.into(),
             instruction: None,
             earlier: Vec::new(),
+            near: Vec::new(),
             kind,
             start: Start::Noise,
             sampling: Sampling::default(),
@@ -179,7 +184,7 @@ impl InfillRequest {
             Start::Text { text, .. } => text.len(),
             Start::Template(template) => template.between.iter().map(String::len).sum(),
         };
-        let present = present + self.earlier.iter().map(String::len).sum::<usize>();
+        let present = present + self.earlier.iter().chain(&self.near).map(String::len).sum::<usize>();
         let present = present + self.instruction.as_ref().map_or(0, String::len);
         let bytes = self.context.len() + self.prefix.len() + self.suffix.len() + present;
         at_most("all text of the request (bytes)", bytes, limits.text_bytes_max)?;

@@ -4,7 +4,9 @@
 
 use crate::model::Model;
 use lacuna_engine::{EngineError, HoleKind, InfillRequest, Sampling, Start, Template};
-use lacuna_text::{Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, earlier, plan};
+use lacuna_text::{
+    Language, Plan, PlanError, PlanSettings, Region, RegionKind, Snapshot, earlier, near, plan,
+};
 use thiserror::Error;
 
 /// Endings of lines that began alike, offered to the engine.
@@ -83,6 +85,7 @@ impl Planned {
             suffix: plan.suffix.clone(),
             instruction: None,
             earlier: earlier(snapshot, region, EARLIER_MAX),
+            near: near(snapshot, &plan),
             kind: hole_kind(plan.kind()),
             start: Start::Noise,
             sampling: sampling.clone(),
