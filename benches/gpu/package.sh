@@ -34,7 +34,7 @@ test_binary diffusion-loop lacuna-diffusion --lib
 cp benches/gpu/run.sh benches/gpu/reference.py benches/gpu/collect.py benches/gpu/checkpoint.py "$stage/lacuna-gpu/benches/gpu/"
 cp -r fixtures/parity "$stage/lacuna-gpu/fixtures/"
 git describe --always --dirty --exclude='*' >"$stage/lacuna-gpu/COMMIT"
-tar -C "$stage" -c lacuna-gpu | gzip -9 >"$out"
+GZIP=-9 tar -C "$stage" -caf "$out" lacuna-gpu # .tar.gz or .tar.xz, as the name says
 size=$(stat -c %s "$out")
 echo "$out: $size bytes"
 [ "$size" -le "$limit_bytes" ] || { echo "$0: more than $limit_bytes bytes" >&2; exit 1; }

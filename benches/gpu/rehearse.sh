@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Goes through everything that run.sh does on a card, on a machine without one: benches/gpu/rehearse.sh ARCHIVE.tar.gz
+# Goes through everything that run.sh does on a card, on a machine without one: benches/gpu/rehearse.sh ARCHIVE
 # ARCHIVE is what package.sh made. Its programs, built for real cards, run on a driver whose card is the emulator
 # (rehearsed-driver.sh), at small sizes; the sizes of the 26B model are launched and checked, and not computed. Then what
 # happens where there is no driver, no card, no memory, a kernel that fails and one that never ends. Some ten minutes.
@@ -11,11 +11,11 @@ cd "$(dirname "$0")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { printf 'rehearse.sh: %s\n' "$*" >&2; exit 1; }
-tar -C "$work" -xzf "$archive"
+tar -C "$work" -xf "$archive"
 here=$work/lacuna-gpu lacuna=$work/lacuna-gpu/bin/lacuna
 ./rehearsed-driver.sh "$work/driver"
 printf 'def mean(values):\n    return ‹›\n' >"$work/hole.py"
-fill() { "$lacuna" fill "$work/hole.py" --candidates 1 --steps 1 --lengths 4 "$@"; }
+fill() { "$lacuna" fill "$work/hole.py" --candidates 1 --steps 1 "$@"; }
 driver() { LD_LIBRARY_PATH=$work/driver "$@"; }
 
 echo "==> without a driver"
@@ -53,7 +53,7 @@ sizes | while read -r weights canvas batch prefix; do
   for wgmma in 0 1; do
     LACUNA_WGMMA=$wgmma REHEARSAL_DRY=1 driver "$lacuna" bench step --shape 26b --weights $weights --canvas $canvas --batch $batch --prefix $prefix --device cuda --repeats 1 --causal 2 >"$work/said" 2>&1 ||
       fail "$weights, canvas $canvas, batch $batch, prefix $prefix: $(cat "$work/said")"
-    grep -q 'rehearsed driver:' "$work/said" && fail "$(cat "$work/said")"
+    if grep -q 'rehearsed driver:' "$work/said"; then fail "$(cat "$work/said")"; fi
   done
 done
 
