@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE, PICTURE = ROOT / "benches/results/steps.csv", ROOT / "benches/pictures/steps.svg"
-STEPS = (1, 2, 4, 8, 12, 16, 24)
+STEPS = (1, 2, 4, 8, 16)
 PRESETS = ("fast", "balanced", "thorough")
 CONTROLS = ("causal", "causal-fim")
 COLUMNS = ("series", "point", "cases", "exact", "exact_low", "exact_high", "similarity", "similarity_low", "similarity_high",

@@ -80,7 +80,7 @@ def text_config(d: Dims) -> dict:
     }
 
 
-# Fitted on development cases to the weights of version 1; README.md, "Choosing", says how. Other weights want their own.
+# Fitted on development cases to the weights of version 1; README.md, "What the document repeats", says how. Other weights want their own.
 REPEATS = {"orders": [1, 2, 3, 5, 8], "weights": [10.0, 6.0, 4.0, 2.5, 2.0]}
 CONFIDENCE = {"intercept": 0.67, "surprise": -1.154, "suffix": 0.2}
 
