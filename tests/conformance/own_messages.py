@@ -47,6 +47,7 @@ class Counters:
     inferencesFinished: int
     inferencesCancelled: int
     typedThrough: int
+    unsure: int
     engineRestarts: int
     panics: int
 

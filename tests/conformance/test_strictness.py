@@ -15,6 +15,7 @@ COUNTERS = {
     "inferencesFinished": 0,
     "inferencesCancelled": 0,
     "typedThrough": 0,
+    "unsure": 0,
     "engineRestarts": 0,
     "panics": 0,
 }

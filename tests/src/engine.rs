@@ -59,7 +59,10 @@ impl TimedEngine {
             }
         }
         let stats = Stats { prompt_tokens: self.count_tokens(&request.prefix), ..Stats::default() };
-        Ok(Infilled { candidates: texts.into_iter().enumerate().map(candidate).collect(), stats })
+        let stated = |rank: usize| self.script.confidences.get(rank).copied();
+        let candidates = texts.into_iter().enumerate();
+        let candidates = candidates.map(|(rank, text)| candidate(rank, text, stated(rank))).collect();
+        Ok(Infilled { candidates, stats })
     }
 
     #[expect(clippy::panic, reason = "what the script asks for")]
@@ -94,14 +97,14 @@ fn frame(step: usize, steps_max: usize, text: &str) -> Frame {
     Frame { canvas: 0, block: 0, step, steps_max, cells }
 }
 
-fn candidate((rank, text): (usize, String)) -> Candidate {
+fn candidate(rank: usize, text: String, confidence: Option<f32>) -> Candidate {
     Candidate {
         tokens: text.split_whitespace().count(),
         text,
         score: -(rank as f32),
         log_prob_hole: -1.0 - rank as f32,
         log_prob_suffix: -1.0,
-        confidence: None,
+        confidence,
         entropy_mean: 0.1,
         origin: Origin::Noise,
         steps: 1,

@@ -263,3 +263,28 @@ fn the_status_says_busy_while_the_engine_works_and_what_it_cost() {
     assert!(status["last"]["promptTokens"].as_u64().unwrap() > 0, "{status}");
     assert!(status["last"]["totalMs"].as_f64().unwrap() >= status["last"]["engineMs"].as_f64().unwrap());
 }
+
+/// How many of two proposals with these stated probabilities come by themselves, how many when asked for, and how often none did.
+fn sure_of(confidences: &[f32], settings: &Value) -> (usize, usize, u64) {
+    let stage = stage();
+    let script = Script { confidences: confidences.to_vec(), ..answering(&["first(a);", "second(b);"]) };
+    let mut client = stage.ready(&script, &Setup::with_options(settings.clone()));
+    let (text, caret) = with_caret("fn f() {\n    let a = ‸\n}\n");
+    client.open(URI, "rust", &text);
+    let alone = client.inline(URI, caret, Trigger::Automatic).len();
+    let kept_back = client.counter("unsure");
+    (alone, client.inline(URI, caret, Trigger::Invoked).len(), kept_back)
+}
+
+#[test]
+fn what_the_model_is_unsure_of_comes_only_when_asked_for() {
+    assert_eq!(sure_of(&[0.09, 0.05], &json!({})), (0, 2, 1));
+    assert_eq!(sure_of(&[0.11, 0.05], &json!({})), (1, 2, 0));
+    assert_eq!(sure_of(&[0.4, 0.3], &json!({ "minConfidence": 0.5 })), (0, 2, 1));
+    assert_eq!(sure_of(&[0.0, 0.0], &json!({ "minConfidence": 0 })), (1, 2, 0));
+}
+
+#[test]
+fn a_model_that_says_nothing_of_itself_is_believed() {
+    assert_eq!(sure_of(&[], &json!({ "minConfidence": 1 })), (1, 2, 0));
+}

@@ -6,7 +6,7 @@ export interface Status {
   message: string;
   step?: { step: number; stepsMax: number };
   last?: { promptTokens: number; cachedTokens: number; totalMs: number };
-  counters?: { requests: number; inferencesStarted: number; typedThrough: number };
+  counters?: { requests: number; inferencesStarted: number; typedThrough: number; unsure?: number };
 }
 
 /** An item of the status bar. */
@@ -32,8 +32,9 @@ export function shown(status: Status, languageOff?: string): Shown {
     details.push(`Last: ${totalMs.toFixed(0)} ms, ${promptTokens} tokens of prompt, ${cachedTokens} of them cached`);
   }
   if (status.counters) {
-    const { requests, inferencesStarted, typedThrough } = status.counters;
-    details.push(`Since the start: ${requests} requests, ${inferencesStarted} inferences, ${typedThrough} typed through`);
+    const { requests, inferencesStarted, typedThrough, unsure } = status.counters;
+    const keptBack = unsure ? `, ${unsure} kept back as too unsure` : '';
+    details.push(`Since the start: ${requests} requests, ${inferencesStarted} inferences, ${typedThrough} typed through${keptBack}`);
   }
   return {
     text: `$(${ICONS[off ? 'disabled' : status.state]}) Lacuna${step}`,

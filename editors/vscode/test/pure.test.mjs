@@ -43,6 +43,8 @@ test('the hover begins with the reason, and only an error is bad', () => {
     'Last: 62 ms, 200 tokens of prompt, 150 of them cached',
     'Since the start: 4 requests, 3 inferences, 1 typed through',
   ]);
+  const unsure = shown({ state: 'ready', message: 'ready', counters: { requests: 4, inferencesStarted: 3, typedThrough: 1, unsure: 2 } });
+  assert.deepEqual(unsure.details, ['Since the start: 4 requests, 3 inferences, 1 typed through, 2 kept back as too unsure']);
 });
 
 test('a language is as it is listed, else as `*`', () => {

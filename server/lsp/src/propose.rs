@@ -4,6 +4,7 @@ use crate::convert;
 use crate::documents::{INFERENCE_BYTES_MAX, View};
 use crate::front::Intake;
 use crate::infill::{Unfilled, Wish, fill};
+use crate::rank::Offer;
 use crate::server::Shared;
 use crate::settings::Settings;
 use crate::standing::Standing;
@@ -174,8 +175,13 @@ async fn answer(
         Err(Unfilled::NotReady(_)) => return Ok(nothing),
         Err(other) => return Err(other.into()),
     };
-    let usable = filled.offers.into_iter().filter_map(|offer| offer.outcome.ok());
-    let changes = usable.map(|spliced| spliced.change);
+    let least = if question.invoked { 0.0 } else { settings.min_confidence };
+    let usable: Vec<Offer> = filled.offers.into_iter().filter(Offer::is_usable).collect();
+    if !usable.is_empty() && !usable.iter().any(|offer| sure(offer, least)) {
+        shared.status.unsure();
+    }
+    let sure = usable.into_iter().filter(|offer| sure(offer, least));
+    let changes = sure.filter_map(|offer| offer.outcome.ok()).map(|spliced| spliced.change);
     let changes: Vec<Change> = match &taking {
         None => changes.collect(),
         Some(taking) => changes.filter_map(|change| joined(taking, offset, change)).collect(),
@@ -185,6 +191,11 @@ async fn answer(
         return Ok((caret.at, changes));
     }
     put_up(shared, view, &caret, (changes, question.invoked))
+}
+
+/// Whether the model is sure enough of an offer, or does not say how sure it is.
+fn sure(offer: &Offer, least: f32) -> bool {
+    offer.candidate.confidence.is_none_or(|stated| stated >= least)
 }
 
 /// What stands on offer at the caret, as far as it goes on what is about to be taken.

@@ -30,6 +30,10 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Of the shipped model's answers to 960 development cases it keeps back 40 %, and 6 % of the right ones: of what is shown 39 %
+/// is exactly right in place of 26 % (`model/training/README.md`).
+const MIN_CONFIDENCE: f32 = 0.1;
+
 /// Everything that can be chosen, resolved. [`Settings::default`] is what a user who sets nothing gets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -47,6 +51,9 @@ pub struct Settings {
     pub invoked_preset: Preset,
     /// Proposals to cycle through when a person asks, 1 to 64. Automatic proposals are always one.
     pub candidates: usize,
+    /// Least stated probability of being exactly right at which a proposal comes by itself, 0 to 1; 0 shows all. What a person
+    /// asks for is always shown, and so is what a model proposes that states no probability.
+    pub min_confidence: f32,
     /// How long an automatic request waits for the next keystroke before it runs. Zero by default: every client
     /// waits by itself (30 ms to 2 s), and a superseded request costs nothing more than the steps it has run.
     pub debounce: Duration,
@@ -103,6 +110,7 @@ impl Default for Settings {
             preset: Preset::Fast,
             invoked_preset: Preset::Balanced,
             candidates: 3,
+            min_confidence: MIN_CONFIDENCE,
             debounce: Duration::ZERO,
             completion: Completion::Auto,
             context_tokens: 256,

@@ -141,6 +141,11 @@ impl Status {
         self.lock().counters.typed_through += 1;
     }
 
+    /// One was answered by nothing, since the model was not sure enough of what it had.
+    pub fn unsure(&self) {
+        self.lock().counters.unsure += 1;
+    }
+
     /// What the last inference cost.
     pub fn cost(&self, last: Last) {
         self.lock().last = Some(last);

@@ -13,6 +13,8 @@ pub struct Script {
     /// Texts of the candidates, best first. `{last}` becomes the last word of the prefix, so that a test can tell which
     /// text the engine saw.
     pub candidates: Vec<String>,
+    /// How probably right each of them is, by the engine's own account; missing ones state nothing.
+    pub confidences: Vec<f32>,
     /// Denoising steps of every inference.
     pub steps: usize,
     /// Milliseconds of a step.
@@ -37,6 +39,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             candidates: vec!["{last}".to_owned()],
+            confidences: Vec::new(),
             steps: 1,
             step_ms: 0.0,
             load_ms: 0.0,

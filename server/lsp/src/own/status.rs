@@ -104,6 +104,8 @@ pub struct Counters {
     pub inferences_cancelled: u64,
     /// Requests answered by what stood on offer already.
     pub typed_through: u64,
+    /// Requests whose every proposal was kept back: the model was less sure of them than `minConfidence`.
+    pub unsure: u64,
     /// Times the engine was started anew after a failure.
     pub engine_restarts: u64,
     /// Panics caught, in handlers and in the engine.

@@ -37,6 +37,9 @@ pub struct Options {
     /// How many proposals you can cycle through when you ask for them; while typing there is one, or in Neovim as many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<Whole<1, 64>>,
+    /// Least probability of being exactly right, by the model's own account, at which a proposal comes by itself (what you ask for always comes); 0 for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_confidence: Option<Share>,
     /// Milliseconds without a keystroke before a proposal is computed, on top of what the editor itself waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debounce_ms: Option<Whole<0, 5000>>,
@@ -153,6 +156,7 @@ impl Options {
             prefix_tokens: self.prefix_tokens.map_or(default.prefix_tokens, Whole::get),
             suffix_tokens: self.suffix_tokens.map_or(default.suffix_tokens, Whole::get),
             frames: self.frames.unwrap_or(default.frames),
+            min_confidence: self.min_confidence.map_or(default.min_confidence, Share::get),
             refine_strength: self.refine_strength.map_or(default.refine_strength, Share::get),
             log: self.log.resolve(),
         })
@@ -223,6 +227,7 @@ impl From<&Settings> for Options {
             prefix_tokens: Some(Whole::clamped(settings.prefix_tokens)),
             suffix_tokens: Some(Whole::clamped(settings.suffix_tokens)),
             frames: Some(settings.frames),
+            min_confidence: Some(Share::of(settings.min_confidence)),
             refine_strength: Some(Share::of(settings.refine_strength)),
             log: LogOptions {
                 level: Some(settings.log.level),

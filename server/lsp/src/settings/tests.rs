@@ -46,7 +46,7 @@ fn every_key_reaches_its_setting() {
         "enabled": false, "languages": { "lua": false }, "files": { "include": ["src/**"], "exclude": [] },
         "engine": { "model": model, "device": "cpu", "precision": "f32", "threads": 3 },
         "preset": "balanced", "invokedPreset": "thorough", "candidates": 5, "debounceMs": 40, "completion": "off",
-        "contextTokens": 0, "prefixTokens": 100, "suffixTokens": 7, "frames": true, "refineStrength": 0.7,
+        "contextTokens": 0, "prefixTokens": 100, "suffixTokens": 7, "frames": true, "refineStrength": 0.7, "minConfidence": 0.25,
         "log": { "level": "trace", "file": model.join("x.log"), "code": true },
     } });
     let mut languages = Settings::default().languages;
@@ -70,6 +70,7 @@ fn every_key_reaches_its_setting() {
         prefix_tokens: 100,
         suffix_tokens: 7,
         frames: true,
+        min_confidence: 0.25,
         refine_strength: 0.7,
         log: LogSettings { level: LogLevel::Trace, file: Some(model.join("x.log")), code: true },
     };
@@ -114,6 +115,7 @@ fn a_bad_value_costs_itself_only() {
         "`engine.model`: expected an absolute path or one that starts with ~/, found \"weights\"",
     );
     check(json!({ "engine": "cpu" }), "`engine`: expected an object, found \"cpu\"");
+    check(json!({ "minConfidence": -1 }), "`minConfidence`: expected a number from 0 to 1, found -1");
     check(json!({ "refineStrength": 1.01 }), "`refineStrength`: expected a number from 0 to 1, found 1.01");
     check(json!({ "languages": { "rust": 1 } }), "`languages.rust`: expected true or false, found 1");
     check(json!({ "languages": ["rust"] }), "`languages`: expected an object, found a list");
@@ -402,7 +404,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         4 => prop::sample::select(vec![
             "lacuna", "enabled", "languages", "files", "include", "exclude", "engine", "model", "device", "precision", "threads",
             "preset", "invokedPreset", "candidates", "debounceMs", "completion", "contextTokens", "prefixTokens",
-            "suffixTokens", "frames", "refineStrength", "log", "level", "file", "code", "engine.device", "lacuna.log.level",
+            "suffixTokens", "frames", "minConfidence", "refineStrength", "log", "level", "file", "code", "engine.device", "lacuna.log.level",
         ])
         .prop_map(str::to_owned),
         1 => ".{0,6}",
