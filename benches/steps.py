@@ -67,15 +67,21 @@ def draw():
     with TABLE.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     figure, panels = plt.subplots(1, 2, figsize=(10.5, 4.4), sharex=True)
-    looks = {"steps": ("#4477aa", "o", "balanced, at most n steps"), "canvases": ("#228833", "o", "canvases alone, at most n steps"), "preset": ("#cc3311", "D", "presets"), "control": ("#777777", "s", "left to right, same weights")}
+    curves = ("steps", "canvases")
+    looks = {
+        "steps": ("#4477aa", "o", "balanced, at most n steps"),
+        "canvases": ("#228833", "o", "canvases alone, at most n steps"),
+        "preset": ("#cc3311", "D", "presets"),
+        "control": ("#777777", "s", "left to right, same weights"),
+    }
     for panel, measure_name, title in zip(panels, ("exact", "similarity"), ("exact match", "edit similarity")):
         for series, (colour, marker, label) in looks.items():
             chosen = [r for r in rows if r["series"] == series]
             x, y = [float(r["ms_p50"]) for r in chosen], [float(r[measure_name]) for r in chosen]
             low = [v - float(r[measure_name + "_low"]) for v, r in zip(y, chosen)]
             high = [float(r[measure_name + "_high"]) - v for v, r in zip(y, chosen)]
-            panel.errorbar(x, y, [low, high], color=colour, marker=marker, linestyle="-" if series in ("steps", "canvases") else "none", elinewidth=0.6, markersize=5, label=label)
-            above = series in ("steps", "canvases")
+            panel.errorbar(x, y, [low, high], color=colour, marker=marker, linestyle="-" if series in curves else "none", elinewidth=0.6, markersize=5, label=label)
+            above = series in curves
             for r, at_x, at_y in zip(chosen, x, y):
                 panel.annotate(r["point"], (at_x, at_y), xytext=(4, 5 if above else -11), textcoords="offset points", fontsize=8.5, color=colour)
         panel.set(xlabel="milliseconds an answer (median)", title=title)

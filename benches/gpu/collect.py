@@ -37,14 +37,14 @@ def collect(results, commit, out):
     card = ours[0]["device"] if ours else reference["card"]
     path = out / f"gpu-{re.sub(r'[^a-z0-9]+', '-', card.lower()).strip('-')}.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    if known.get("commit") != commit:
+    if known.get("commit") != commit or commit.endswith("-dirty"):
         known = {}
     rows = {size(row): row for row in known.get("rows", [])} | {size(step): {key: step[key] for key in ROW} for step in steps}
     loading = {load["weights"]: load for load in known.get("loading", [])}
     loading |= {load["weights"]: {key: load[key] for key in LOADING} for load in loads}
     result = {
         "card": card,
-        "driver": ours[0]["driver"] if ours else known.get("driver", reference["driver"] if reference else ""),
+        "driver": ours[0]["driver"] if ours else known.get("driver", ""),
         "date": datetime.date.today().isoformat(),
         "commit": commit,
         "copy_gb_s": max((row["copy_gb_s"] for row in rows.values()), default=None),
@@ -58,7 +58,7 @@ def collect(results, commit, out):
 
 
 def measures(result):
-    """Of what the project asks for: name, what was found, what is wanted, whether that is it. Nothing where nothing was measured."""
+    """The aims for the 26B model on an H200: name, what was found, what is wanted, whether that is it. Nothing where nothing was measured."""
     rows = {size(row): row for row in result["rows"]}
     row = lambda weights, batch=1, prefix=4096: rows.get((weights, 256, batch, prefix, False))
     at_most = lambda name, found, most: (name, f"{found:.2f}", f"at most {most}", found <= most)

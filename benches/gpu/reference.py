@@ -152,7 +152,7 @@ def main():
             "ms_per_step": round(modes[best], 3),
             "version": f"transformers {transformers.__version__}, torch {torch.__version__}, {best}",
             "card": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-            "driver": torch.version.cuda or "",
+            "cuda": torch.version.cuda or "",
             "modes": {name: round(value, 3) for name, value in modes.items()},
             "failures": failures,
             "experts": str(getattr(model.config.text_config, "_experts_implementation", None)),

@@ -64,7 +64,7 @@ rc=0
 REHEARSAL=1 BUDGET_S=1800 OUT=$work/results driver "$here/benches/gpu/run.sh" "${parts[@]}" >"$work/run.log" 2>&1 || rc=$?
 [ "$rc" = 0 ] || { cat "$work/run.log"; fail "run.sh ${parts[*]}: exit code $rc"; }
 grep -E 'passed|==> .*done' "$work/run.log"
-# The sizes of the rehearsal, called those of the issue: so that every measure is seen to be worked out.
+# The sizes of the rehearsal, called those of the 26B model: so that every measure is seen to be worked out.
 "$python" - "$work/results/gpu-rehearsal.json" "$here/benches/gpu" <<'P'
 import json, sys
 sys.path.insert(0, sys.argv[2])

@@ -58,7 +58,7 @@ lacuna=$PWD/bin/lacuna
 export LACUNA_FIXTURES_DIR=$PWD/fixtures lacuna work
 python=$(command -v python3 || command -v python)
 
-# Sizes: what the issue of the 26B model asks for, or what an emulated card can do.
+# Sizes: those that the 26B model is measured at, or what an emulated card can do.
 if [ "${REHEARSAL-}" = 1 ]; then
   shape=$PWD/fixtures/parity/small/model canvas=16 prefix=48 repeats=1 causal=2
   export test_s=240

@@ -166,7 +166,7 @@ def work(rank: int, args, dims: Dims, shared):
         step += 1
         shared["barrier"].wait()
         factor = rate(progress, step, args)
-        update(mine, shared["state"], shared["grads"], step, (args.muon_lr * factor, args.adam_lr * factor))
+        update(mine, shared["state"], shared["grads"], step - args.moments_from, (args.muon_lr * factor, args.adam_lr * factor))
         shared["barrier"].wait()
         shared["grads"][rank].zero_()
         if rank == 0:
@@ -221,15 +221,17 @@ def main():
     net = Net(dims)
     flat = torch.cat([p.detach().flatten() for p in net.parameters()])
     shared = dict(flat=flat, state=torch.zeros(2, len(flat)), step=0, elapsed=0.0)
-    args.warm_from = 0
+    args.warm_from = args.moments_from = 0
     if args.resume or args.new_phase:
         found = torch.load(args.out / "checkpoint.pt", weights_only=True)
         shared.update({k: found[k] for k in ("flat", "state", "step", "elapsed")})
         if args.new_phase:
             shared["elapsed"], args.warm_from = 0.0, shared["step"]
     elif args.start:
+        if (args.out / "checkpoint.pt").exists():
+            raise SystemExit(f"{args.out} holds a checkpoint already: --resume goes on with it, or choose another folder")
         shared.update(flat=weights_of(args.start, dims), step=last_step(args.start))
-        args.warm_from = shared["step"]
+        args.warm_from = args.moments_from = shared["step"]
         shutil.copy(args.start / "loss.csv", args.out / "log.csv")
     elif not (args.out / "log.csv").exists():
         (args.out / "log.csv").write_text("seconds,step,clean_tokens,canvases,causal_loss,hole_loss,rate\n")

@@ -33,6 +33,10 @@ async def start(server):
     async def start(editor: str, *, change=lambda editor: None, configuration=None, **params) -> Session:
         editor = deepcopy(EDITORS[editor])
         change(editor)
+        # What a model is sure of is the model's own affair: here it shows all it has.
+        options = params.get("initializationOptions", {})
+        if isinstance(options, dict) and "lacuna" not in options:
+            params["initializationOptions"] = {"minConfidence": 0, **options}
         session = Session(editor, configuration)
         await session.start(server, **params)
         sessions.append(session)

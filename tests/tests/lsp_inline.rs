@@ -284,6 +284,20 @@ fn what_the_model_is_unsure_of_comes_only_when_asked_for() {
     assert_eq!(sure_of(&[0.0, 0.0], &json!({ "minConfidence": 0 })), (1, 2, 0));
 }
 
+/// A menu's entry is in nobody's way.
+#[test]
+fn the_completion_menu_holds_what_the_model_is_unsure_of() {
+    let stage = stage();
+    let script = Script { confidences: vec![0.01], ..answering(&["first(a);"]) };
+    let mut client = stage.ready(&script, &Setup::with_options(json!({ "completion": "on" })));
+    let (text, caret) = with_caret("fn f() {\n    let a = ‸\n}\n");
+    client.open(URI, "rust", &text);
+    let params = json!({ "textDocument": { "uri": URI }, "position": client.position(URI, caret) });
+    let answer = client.ask("textDocument/completion", params);
+    assert_eq!(answer["items"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(client.counter("unsure"), 0);
+}
+
 #[test]
 fn a_model_that_says_nothing_of_itself_is_believed() {
     assert_eq!(sure_of(&[], &json!({ "minConfidence": 1 })), (1, 2, 0));

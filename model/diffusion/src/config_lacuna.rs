@@ -194,7 +194,8 @@ fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
 
 fn repeats(object: &Object<'_>) -> Result<Vec<RepeatOrder>, LoadError> {
     let Some(repeats) = object.optional_object("repeats")? else { return Ok(Vec::new()) };
-    let (orders, weights) = (repeats.sizes("orders", ORDER_MAX)?, repeats.numbers("weights", 0.0..=1000.0)?);
+    let (orders, weights) =
+        (repeats.sizes("orders", ORDER_MAX)?, repeats.numbers("weights", 0.001..=1000.0)?);
     if weights.len() != orders.len() {
         let expected = format!("as many numbers as orders, {}", orders.len());
         return Err(repeats.wrong("weights", &expected, &weights.len().to_string()));

@@ -216,9 +216,11 @@ impl DiffusionEngine {
         let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
         let revised = self.condense_batch(job, again, run)?;
         self.compete(job, revised, candidates, run)?;
+        // Fitted to what drafts and repeats make of a hole, and to nothing else.
+        let fitted = self.abilities.confidence.filter(|_| job.request.sampling.drafts != Some(false));
         for candidate in candidates {
             let (hole, suffix) = (candidate.log_prob_hole, candidate.log_prob_suffix);
-            candidate.confidence = self.abilities.confidence.map(|model| model.of(hole, suffix));
+            candidate.confidence = fitted.map(|model| model.of(hole, suffix));
         }
         Ok(())
     }

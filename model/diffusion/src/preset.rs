@@ -7,7 +7,7 @@ use lacuna_engine::{Preset, Sampling};
 pub(crate) struct Effort {
     /// Most denoising steps a block.
     pub steps: usize,
-    /// Hole lengths tried.
+    /// Hole lengths tried; twice as many where they come from a grid.
     pub lengths: usize,
     /// Canvases denoised at least: more than lengths means several seeds of one length.
     pub canvases: usize,

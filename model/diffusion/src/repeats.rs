@@ -6,6 +6,9 @@
 //! u different tokens that followed, and w the order's weight. It is a cache of n-grams (Kuhn and De Mori 1990; for code Tu, Su
 //! and Devanbu 2014) under Witten and Bell's smoothing, with a network in the place of its shortest order. The weights belong to a
 //! checkpoint (`lacuna.repeats`): a small model gains most. Without them nothing changes.
+//!
+//! The code right before and after the hole is counted too, and read again when candidates are scored: what it says of itself
+//! is the same for all of them, but for the token at either edge where one merges with a candidate.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,8 +16,8 @@ use std::sync::Arc;
 /// Stands between two texts; no token has this id.
 const BREAK: u32 = u32::MAX;
 
-/// Places looked at for one prediction: the nearest in a text that would have more.
-const PLACES_MAX: usize = 2048;
+/// Places looked at for one prediction, the last ones of all texts: a bound on the work where a document is one token over and over.
+const PLACES_MAX: usize = 256;
 
 /// How much the network's prediction weighs against what followed the last `order` tokens elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +39,12 @@ pub(crate) struct Repeats {
     places: HashMap<u32, Vec<u32>>,
 }
 
+/// What followed a context elsewhere, for each order that occurs, the shortest first.
+#[derive(Debug)]
+pub(crate) struct Seen(Vec<Followers>);
+
 /// What one order says of the next token.
+#[derive(Debug)]
 struct Followers {
     /// Share of the probability that the shorter orders keep.
     keep: f32,
@@ -67,23 +75,38 @@ impl Repeats {
         self.longest
     }
 
-    /// Mixes the log-probabilities `[vocabulary]` of what follows `context`.
-    pub(crate) fn mix(&self, context: &[u32], log_probs: &mut [f32]) {
-        let orders = self.followers(context);
-        let keep: f32 = orders.iter().map(|order| order.keep).product();
-        if orders.is_empty() {
-            return;
-        }
+    /// What followed `context` elsewhere. Its last [`Repeats::longest`] tokens matter.
+    pub(crate) fn seen(&self, context: &[u32]) -> Seen {
+        let Some((last, before)) = context.split_last() else { return Seen(Vec::new()) };
+        let Some(places) = self.places.get(last) else { return Seen(Vec::new()) };
+        let places = &places[places.len().saturating_sub(PLACES_MAX)..];
+        let follower = |&at: &u32| (self.tokens[at as usize + 1], 1 + self.shared(at as usize, before));
+        let mut followers: Vec<(u32, usize)> = places.iter().map(follower).collect();
+        followers.sort_unstable();
+        // Where a shorter context has not been seen, no longer one has.
+        Seen(self.orders.iter().map_while(|&order| Followers::count(&followers, order)).collect())
+    }
+
+    /// How many of the tokens before place `at` are the last ones of `before`; no more than matter.
+    fn shared(&self, at: usize, before: &[u32]) -> usize {
+        let there = self.tokens[..at].iter().rev();
+        there.zip(before.iter().rev()).take(self.longest - 1).take_while(|(a, b)| a == b).count()
+    }
+}
+
+impl Seen {
+    /// Mixes the log-probabilities `[vocabulary]` of what follows.
+    pub(crate) fn mix(&self, log_probs: &mut [f32]) {
         let mut gained: BTreeMap<u32, f32> = BTreeMap::new();
-        let mut left = 1.0; // of what an order adds, after the longer ones took their share
-        for order in orders.iter().rev() {
+        let mut keep = 1.0; // of what a shorter order says, after the longer ones took their share
+        for order in self.0.iter().rev() {
             for &(token, gain) in &order.gains {
-                *gained.entry(token).or_default() += gain * left;
+                *gained.entry(token).or_default() += gain * keep;
             }
-            left *= order.keep;
+            keep *= order.keep;
         }
-        let keep_ln = keep.ln();
-        log_probs.iter_mut().for_each(|log_prob| *log_prob += keep_ln);
+        let keep = keep.ln();
+        log_probs.iter_mut().for_each(|log_prob| *log_prob += keep);
         for (token, gain) in gained {
             if let Some(log_prob) = log_probs.get_mut(token as usize) {
                 *log_prob = (log_prob.exp() + gain).ln();
@@ -91,38 +114,17 @@ impl Repeats {
         }
     }
 
-    /// The mixed log-probability of `token` after `context`, of which the network says `log_prob`.
-    pub(crate) fn log_prob(&self, context: &[u32], token: u32, log_prob: f32) -> f32 {
-        let orders = self.followers(context);
-        if orders.is_empty() {
-            return log_prob;
+    /// The mixed log-probability of `token`, of which the network says `log_prob`.
+    pub(crate) fn log_prob(&self, token: u32, log_prob: f32) -> f32 {
+        let (mut gained, mut keep) = (0.0, 1.0);
+        for order in self.0.iter().rev() {
+            let gain = order.gains.iter().find(|(id, _)| *id == token).map_or(0.0, |gain| gain.1);
+            gained += gain * keep;
+            keep *= order.keep;
         }
-        let gain = |order: &Followers| order.gains.iter().find(|(id, _)| *id == token).map_or(0.0, |g| g.1);
-        orders.iter().fold(log_prob.exp(), |p, order| p * order.keep + gain(order)).ln()
-    }
-
-    /// What followed `context` elsewhere, for each order that occurs, the shortest first.
-    fn followers(&self, context: &[u32]) -> Vec<Followers> {
-        let Some((last, before)) = context.split_last() else { return Vec::new() };
-        let Some(places) = self.places.get(last) else { return Vec::new() };
-        let places = &places[places.len().saturating_sub(PLACES_MAX)..];
-        let mut seen: Vec<(u32, usize)> = places
-            .iter()
-            .map(|&at| (self.tokens[at as usize + 1], 1 + self.shared(at as usize, before)))
-            .collect();
-        seen.sort_unstable();
-        let mut found = Vec::with_capacity(self.orders.len());
-        for order in self.orders.iter() {
-            let Some(followers) = Followers::count(&seen, *order) else { break };
-            found.push(followers);
-        }
-        found
-    }
-
-    /// How many of the tokens before place `at` are the last ones of `before`; no more than matter.
-    fn shared(&self, at: usize, before: &[u32]) -> usize {
-        let there = self.tokens[..at].iter().rev();
-        there.zip(before.iter().rev()).take(self.longest - 1).take_while(|(a, b)| a == b).count()
+        // What was never seen keeps its logarithm, however small.
+        let kept = log_prob + keep.ln();
+        if gained > 0.0 { (kept.exp() + gained).ln() } else { kept }
     }
 }
 
@@ -192,7 +194,7 @@ mod tests {
     fn one_order_is_the_smoothed_count() {
         let repeats = Repeats::new(&orders(&[(1, 2.0)]), &[&[1, 2, 1, 2, 1, 3]]).unwrap();
         let mut log_probs = [0.25f32.ln(); 4];
-        repeats.mix(&[1], &mut log_probs);
+        repeats.seen(&[1]).mix(&mut log_probs);
         // After 1: 2 twice, 3 once; two different ones, so the network weighs 4 against 3.
         let expected = [1.0 / 7.0, 1.0 / 7.0, 3.0 / 7.0, 2.0 / 7.0];
         for (log_prob, expected) in log_probs.iter().zip(expected) {
@@ -205,7 +207,7 @@ mod tests {
         let text: &[u32] = &[5, 1, 2, 6, 1, 3, 6, 1, 3, 5, 1];
         let repeats = Repeats::new(&orders(&[(1, 1.0), (2, 0.1)]), &[text]).unwrap();
         let mut log_probs = [(1.0f32 / 8.0).ln(); 8];
-        repeats.mix(&[5, 1], &mut log_probs);
+        repeats.seen(&[5, 1]).mix(&mut log_probs);
         assert!(log_probs[2] > log_probs[3], "after 5 1 came 2, though after 1 mostly 3");
         assert!((total(&log_probs) - 1.0).abs() < 1e-5);
     }
@@ -219,10 +221,10 @@ mod tests {
         for end in 0..text.len() {
             let context = &text[end.saturating_sub(4)..end];
             let mut mixed = row.clone();
-            repeats.mix(context, &mut mixed);
+            repeats.seen(context).mix(&mut mixed);
             assert!((total(&mixed) - 1.0).abs() < 1e-4);
             for token in 0..11u32 {
-                let one = repeats.log_prob(context, token, row[token as usize]);
+                let one = repeats.seen(context).log_prob(token, row[token as usize]);
                 assert!((one - mixed[token as usize]).abs() < 1e-4, "{one} {mixed:?}");
             }
         }
@@ -232,17 +234,37 @@ mod tests {
     fn texts_do_not_run_into_each_other() {
         let repeats = Repeats::new(&orders(&[(1, 1.0)]), &[&[1, 2], &[3, 4]]).unwrap();
         let row = 0.5f32.ln();
-        assert_eq!(repeats.log_prob(&[2], 3, row), row, "nothing was ever seen after 2");
-        assert!(repeats.log_prob(&[3], 4, row) > row);
+        assert_eq!(repeats.seen(&[2]).log_prob(3, row), row, "nothing was ever seen after 2");
+        assert!(repeats.seen(&[3]).log_prob(4, row) > row);
     }
 
     #[test]
     fn an_impossible_token_stays_impossible_unless_it_stood_there() {
         let repeats = Repeats::new(&orders(&[(1, 1.0)]), &[&[1, 2]]).unwrap();
         let mut row = [f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY];
-        repeats.mix(&[1], &mut row);
+        repeats.seen(&[1]).mix(&mut row);
         assert_eq!(row[0], f32::NEG_INFINITY);
         assert!((row[2].exp() - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_all_but_impossible_stays_finite() {
+        let repeats = Repeats::new(&orders(&[(1, 1.0), (2, 1.0)]), &[&[1, 2, 1, 2]]).unwrap();
+        let (one, mut row) = (repeats.seen(&[1]).log_prob(0, -200.0), [-200.0, 0.0, 0.0]);
+        repeats.seen(&[1]).mix(&mut row);
+        assert!(one.is_finite() && (one - row[0]).abs() < 1e-3, "{one} {row:?}");
+    }
+
+    #[test]
+    fn a_document_of_one_token_is_no_more_work_than_another() {
+        let text = vec![7; 100_000];
+        let repeats = Repeats::new(&orders(&[(1, 1.0), (8, 1.0)]), &[&text]).unwrap();
+        let start = std::time::Instant::now();
+        for _ in 0..1000 {
+            assert!(repeats.seen(&[7; 8]).log_prob(7, -1.0) > -0.1);
+        }
+        // Some ten microseconds each; all places would be thousands.
+        assert!(start.elapsed().as_secs_f32() < 1.0, "{:?}", start.elapsed());
     }
 
     #[test]

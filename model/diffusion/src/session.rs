@@ -4,9 +4,10 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::denoise::{Condensing, Denoiser, Rules, Step};
 use crate::net::Canvases;
-use crate::repeats::Repeats;
+use crate::repeats::{Repeats, Seen};
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::log_softmax_at;
+use std::collections::HashMap;
 
 /// Rows of logits made at once when scoring.
 const HEAD_ROWS: usize = 128;
@@ -83,7 +84,7 @@ impl Session {
         if let Some(repeats) = &self.repeats {
             let total = lacuna_kernels::row_stats(&logits, 1.0).log_sum_exp;
             logits.iter_mut().for_each(|logit| *logit -= total);
-            repeats.mix(&self.context(self.len(), &[], repeats).0, &mut logits);
+            repeats.seen(&self.context(self.len(), &[], repeats).0).mix(&mut logits);
         }
         Ok(logits)
     }
@@ -120,7 +121,7 @@ impl Session {
         let held = self.backend.hide(len);
         let log_probs = self.network_log_probs(sequences, skip, cancel);
         self.backend.unhide(held);
-        Ok(self.mixed(len, sequences, skip, log_probs?))
+        self.mixed((len, skip), sequences, log_probs?, cancel)
     }
 
     /// Causal log-probabilities of `sequences` after the cache, all in one batch, nothing written: for each sequence
@@ -132,37 +133,50 @@ impl Session {
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
         let log_probs = self.network_log_probs(sequences, skip, cancel)?;
-        Ok(self.mixed(self.len(), sequences, skip, log_probs))
+        self.mixed((self.len(), skip), sequences, log_probs, cancel)
     }
 
-    /// `log_probs` of `sequences` (from `skip` on) after `len` positions of the cache, mixed with what is repeated.
+    /// `log_probs` of `sequences`, from `skip` on, after `len` positions of the cache, mixed with what is repeated. Sequences share
+    /// most of what they say, so each context is looked up once.
     fn mixed(
         &self,
-        len: usize,
+        (len, skip): (usize, usize),
         sequences: &[Vec<u32>],
-        skip: usize,
         mut log_probs: Vec<Vec<f32>>,
-    ) -> Vec<Vec<f32>> {
-        let Some(repeats) = &self.repeats else { return log_probs };
-        for (sequence, log_probs) in sequences.iter().zip(&mut log_probs) {
-            let (tokens, tail) = self.context(len, sequence, repeats);
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let Some(repeats) = &self.repeats else { return Ok(log_probs) };
+        let texts: Vec<_> = sequences.iter().map(|sequence| self.context(len, sequence, repeats)).collect();
+        let mut known: HashMap<&[u32], Seen> = HashMap::new();
+        for ((tokens, tail), log_probs) in texts.iter().zip(&mut log_probs) {
+            cancel.check()?;
             for (at, log_prob) in (tail + skip..).zip(log_probs) {
                 let context = &tokens[at.saturating_sub(repeats.longest())..at];
-                *log_prob = repeats.log_prob(context, tokens[at], *log_prob);
+                let seen = known.entry(context).or_insert_with(|| repeats.seen(context));
+                *log_prob = seen.log_prob(tokens[at], *log_prob);
             }
         }
-        log_probs
+        Ok(log_probs)
     }
 
     /// Mixes rows of log-probabilities, of what follows each position of `sequences` from `skip` - 1 on.
-    fn mix_rows(&self, sequences: &[Vec<u32>], skip: usize, repeats: &Repeats, rows: &mut [f32]) {
+    fn mix_rows(
+        &self,
+        sequences: &[Vec<u32>],
+        skip: usize,
+        rows: &mut [f32],
+        cancel: &CancelToken,
+    ) -> Result<(), EngineError> {
+        let Some(repeats) = &self.repeats else { return Ok(()) };
         let mut rows = rows.chunks_exact_mut(self.config().vocab_size);
         for sequence in sequences {
+            cancel.check()?;
             let (tokens, tail) = self.context(self.len(), sequence, repeats);
             for (end, row) in (tail + skip..=tokens.len()).zip(rows.by_ref()) {
-                repeats.mix(&tokens[end.saturating_sub(repeats.longest())..end], row);
+                repeats.seen(&tokens[end.saturating_sub(repeats.longest())..end]).mix(row);
             }
         }
+        Ok(())
     }
 
     /// As [`Session::log_probs`], by the network alone.
@@ -238,9 +252,7 @@ impl Denoiser for Session {
             for (row, total) in logits.chunks_exact_mut(vocabulary).zip(totals) {
                 row.iter_mut().for_each(|logit| *logit -= total.log_sum_exp);
             }
-            if let Some(repeats) = &self.repeats {
-                self.mix_rows(sequences, skip, repeats, &mut logits);
-            }
+            self.mix_rows(sequences, skip, &mut logits, cancel)?;
             Ok(logits)
         })
     }

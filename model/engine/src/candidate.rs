@@ -28,7 +28,7 @@ pub struct Candidate {
     pub tokens: usize,
     /// What candidates are ranked by (higher is better): comparable within one answer only.
     pub score: f32,
-    /// Causal log p(hole | prefix), in nats.
+    /// Causal log p(hole | prefix), in nats, with what the document repeats where the engine counts that.
     pub log_prob_hole: f32,
     /// Causal log p(next suffix tokens | prefix, hole), in nats.
     pub log_prob_suffix: f32,

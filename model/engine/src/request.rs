@@ -22,6 +22,9 @@ impl Default for Limits {
     }
 }
 
+/// Most bytes of [`InfillRequest::near`]: all of it is read for every new text.
+pub const NEAR_BYTES_MAX: usize = 128 << 10;
+
 /// The shape of the hole; tells the engine where a candidate may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,7 +147,8 @@ pub struct InfillRequest {
     #[serde(default)]
     pub earlier: Vec<String>,
     /// Text that is neither in `context` nor in `prefix` and near the hole all the same (the rest of the document, say), the
-    /// farthest first: an engine may count what is repeated in it. It may hold `suffix`.
+    /// farthest first: an engine may count what is repeated in it. It may hold `suffix`. At most
+    /// [`NEAR_BYTES_MAX`] together.
     #[serde(default)]
     pub near: Vec<String>,
     /// The shape of the hole.
@@ -188,6 +192,7 @@ impl InfillRequest {
         let present = present + self.instruction.as_ref().map_or(0, String::len);
         let bytes = self.context.len() + self.prefix.len() + self.suffix.len() + present;
         at_most("all text of the request (bytes)", bytes, limits.text_bytes_max)?;
+        at_most("the text near the hole (bytes)", self.near.iter().map(String::len).sum(), NEAR_BYTES_MAX)?;
         if let Start::Text { strength, .. } = self.start
             && !(0.0..=1.0).contains(&strength)
         {

@@ -164,7 +164,8 @@ impl BlockFormat {
         // Halves go away from zero. All at once first: that is arithmetic on whole vectors, and placing is not.
         let steps = block.map(|value| {
             let step = value * inverse;
-            ((step + 0.5_f32.copysign(step)) as i32).clamp(least, most)
+            let away = f32::from((step - step.trunc()).abs() >= 0.5);
+            ((step.trunc() + away.copysign(step)) as i32).clamp(least, most)
         });
         quants.fill(0);
         for (e, step) in steps.into_iter().enumerate() {

@@ -3,10 +3,14 @@
 use crate::commands::eval::options::Eval;
 use crate::failure::Failure;
 use crate::location::{self, LineRange, Location, Place};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lacuna_engine::{Method, Preset, Sampling};
 use lacuna_lsp::rank::REFINE_STRENGTH;
 use std::path::PathBuf;
+
+/// Most tokens that a bench decodes.
+const TOKENS_MAX: u64 = 1 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -315,7 +319,7 @@ pub struct BenchStep {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub repeats: usize,
     /// On a GPU: also decode N tokens left to right with the same weights
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = RangedU64ValueParser::<usize>::new().range(0..=TOKENS_MAX))]
     pub causal: usize,
     /// On a GPU: 26b or mini with made-up weights, or a model directory
     #[arg(long, value_name = "26b|mini|DIR", conflicts_with = "model")]

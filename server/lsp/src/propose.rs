@@ -175,13 +175,10 @@ async fn answer(
         Err(Unfilled::NotReady(_)) => return Ok(nothing),
         Err(other) => return Err(other.into()),
     };
-    let least = if question.invoked { 0.0 } else { settings.min_confidence };
-    let usable: Vec<Offer> = filled.offers.into_iter().filter(Offer::is_usable).collect();
-    if !usable.is_empty() && !usable.iter().any(|offer| sure(offer, least)) {
-        shared.status.unsure();
-    }
-    let sure = usable.into_iter().filter(|offer| sure(offer, least));
-    let changes = sure.filter_map(|offer| offer.outcome.ok()).map(|spliced| spliced.change);
+    // An entry of a menu is in nobody's way, and no client says whether a person opened it.
+    let unasked = question.lane == Lane::Inline && !question.invoked;
+    let offers = believed(shared, filled.offers, if unasked { settings.min_confidence } else { 0.0 });
+    let changes = offers.into_iter().filter_map(|offer| offer.outcome.ok()).map(|spliced| spliced.change);
     let changes: Vec<Change> = match &taking {
         None => changes.collect(),
         Some(taking) => changes.filter_map(|change| joined(taking, offset, change)).collect(),
@@ -193,9 +190,16 @@ async fn answer(
     put_up(shared, view, &caret, (changes, question.invoked))
 }
 
-/// Whether the model is sure enough of an offer, or does not say how sure it is.
-fn sure(offer: &Offer, least: f32) -> bool {
-    offer.candidate.confidence.is_none_or(|stated| stated >= least)
+/// The usable ones of `offers` of which the model is sure enough, or does not say how sure it is. Where none is left, the status
+/// says why.
+fn believed(shared: &Shared, mut offers: Vec<Offer>, least: f32) -> Vec<Offer> {
+    offers.retain(Offer::is_usable);
+    let found = !offers.is_empty();
+    offers.retain(|offer| offer.candidate.confidence.is_none_or(|stated| stated >= least));
+    if found && offers.is_empty() {
+        shared.status.unsure();
+    }
+    offers
 }
 
 /// What stands on offer at the caret, as far as it goes on what is about to be taken.

@@ -144,6 +144,9 @@ impl Status {
     /// One was answered by nothing, since the model was not sure enough of what it had.
     pub fn unsure(&self) {
         self.lock().counters.unsure += 1;
+        self.note(Some(
+            "no proposal here: the model was too unsure of what it had (`minConfidence`)".to_owned(),
+        ));
     }
 
     /// What the last inference cost.

@@ -37,7 +37,7 @@ pub struct Options {
     /// How many proposals you can cycle through when you ask for them; while typing there is one, or in Neovim as many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<Whole<1, 64>>,
-    /// Least probability of being exactly right, by the model's own account, at which a proposal comes by itself (what you ask for always comes); 0 for all.
+    /// Least probability of being exactly right, by the model's own account, at which ghost text comes by itself (what you ask for and the completion menu hold all); 0 for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_confidence: Option<Share>,
     /// Milliseconds without a keystroke before a proposal is computed, on top of what the editor itself waits.
