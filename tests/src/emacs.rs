@@ -136,7 +136,10 @@ impl Emacs {
     /// Runs a command by its name.
     pub fn command(&self, name: &str) {
         self.terminal.press(&["M-x"]);
-        self.terminal.wait_for_screen("the prompt", |screen| screen.trim_end().ends_with("M-x"));
+        // Emacs puts what a package has to say behind the prompt.
+        let prompt =
+            |screen: &str| screen.trim_end().lines().last().is_some_and(|line| line.starts_with("M-x"));
+        self.terminal.wait_for_screen("the prompt", prompt);
         self.terminal.type_text(name);
         self.terminal.press(&["Enter"]);
     }
