@@ -33,8 +33,7 @@ export function shown(status: Status, languageOff?: string): Shown {
   }
   if (status.counters) {
     const { requests, inferencesStarted, typedThrough, unsure } = status.counters;
-    const keptBack = unsure ? `, ${unsure} kept back as too unsure` : '';
-    details.push(`Since the start: ${requests} requests, ${inferencesStarted} inferences, ${typedThrough} typed through${keptBack}`);
+    details.push(`Since the start: ${requests} requests, ${inferencesStarted} inferences, ${typedThrough} typed through${unsure ? `, ${unsure} kept back as too unsure` : ''}`);
   }
   return {
     text: `$(${ICONS[off ? 'disabled' : status.state]}) Lacuna${step}`,
