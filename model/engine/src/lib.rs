@@ -19,6 +19,7 @@ pub use candidate::{Candidate, Infilled, Origin, Stats};
 pub use error::EngineError;
 pub use frame::{Cell, CellState, Frame, FrameSink, NoFrames};
 pub use request::{
-    GenerateRequest, HoleKind, InfillRequest, Limits, Method, Preset, Sampling, ScoreRequest, Start, Template,
+    GenerateRequest, HoleKind, InfillRequest, Limits, Method, NEAR_BYTES_MAX, Preset, Sampling, ScoreRequest,
+    Start, Template,
 };
 pub use traits::{Engine, ModelInfo, NoiseInfo, Scored, TokenCounter};
