@@ -203,7 +203,7 @@ def weights_of(model: Path, dims: Dims) -> torch.Tensor:
     """The weights of an exported model as one flat tensor, f32."""
     net = read(model)
     if net.dims != dims:
-        raise SystemExit(f"{model} is {net.dims}, {dims} was expected: export.py and this file must agree")
+        raise SystemExit(f"{model} is {net.dims}, this call asks for {dims}")
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 

@@ -19,12 +19,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import fused
-from check_parity import read
 from holes import Drawer, Shape, Task
 from net import Dims, Net, training_loss
 from optimiser import Optimiser
 from tokens import Corpus, Vocabulary
-from train import bind
+from train import bind, weights_of
 
 # With a vocabulary of 4,096: tiny (for tests) 0.3 M parameters, small 4.1 M, medium 10.1 M, large 19.3 M (38.6 MB in bf16).
 SIZES = {
@@ -101,10 +100,7 @@ class Trainer:
 
     def begin_with(self, model: Path):
         """The weights of an exported model."""
-        net = read(model)
-        if net.dims != self.dims:
-            raise SystemExit(f"{model} is {net.dims}, this call asks for {self.dims}")
-        self.flat.copy_(torch.cat([p.detach().flatten() for p in net.parameters()]))
+        self.flat.copy_(weights_of(model, self.dims))
 
 
 def factor(progress: float, steps: int, warmup: int, decay_from: float) -> float:
