@@ -1,7 +1,7 @@
 //! What a checkpoint can do, resolved once from its files: never from its name.
 
 use crate::config::{Confidence, Config, Drafts, Fim, GenerationConfig, Noise};
-use crate::prompt::PromptTokens;
+use crate::prompt::{PromptTokens, far_suffix_room};
 use crate::repeats::RepeatOrder;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) struct Abilities {
     /// How causal predictions are mixed with what the document repeats.
     pub repeats: Arc<[RepeatOrder]>,
     pub prompt_tokens_max: usize,
+    /// Tokens behind the hole's line that a prompt begins with.
+    pub far_suffix_tokens_max: usize,
     pub canvas_length: usize,
     pub fim: Option<Fim>,
     pub prompt: PromptTokens,
@@ -86,6 +88,8 @@ impl Abilities {
             confidence: lacuna.confidence,
             repeats: Arc::from(&lacuna.repeats[..]),
             prompt_tokens_max: prompt_tokens_max(config),
+            // Of a text that stands on the canvas nothing is read before.
+            far_suffix_tokens_max: if lacuna.whole_text { 0 } else { lacuna.prompt.far_suffix_tokens_max },
             canvas_length,
             fim: lacuna.fim,
             prompt: PromptTokens::resolve(lacuna, config.bos_token_id, tokenizer)?,
@@ -99,6 +103,12 @@ impl Abilities {
             end_of_document: lacuna.end_of_document.0.or(generation.eos_token_ids.first().copied()),
             fill: lacuna.end_of_document.1.unwrap_or(pad),
         })
+    }
+
+    /// Tokens of a prompt that are sure to be there for context and prefix: without the fixed ones and the far suffix.
+    pub(crate) fn text_tokens_max(&self) -> usize {
+        let room = self.prompt_tokens_max.saturating_sub(self.prompt.header_tokens_max());
+        room - far_suffix_room(self.far_suffix_tokens_max, room)
     }
 
     /// Whether `id` ends a text.

@@ -2,7 +2,7 @@
 
 use crate::chat::Chat;
 use crate::heal::heal;
-use crate::prompt::{Prompt, cut, split_head};
+use crate::prompt::{Prompt, TOKEN_BYTES_MAX, cut, split_head, start_of};
 use crate::rank::tokenizer_fault;
 use crate::tokenizer::{Tokenizer, line_feeds};
 use lacuna_engine::{EngineError, InfillRequest};
@@ -15,9 +15,6 @@ const FAR_LINES_STEP: usize = 8;
 
 /// Tokens that texts may be off when they are counted one by one.
 const COUNT_SLACK: usize = 8;
-
-/// A token is rarely longer; what lies beyond is not worth tokenising.
-const TOKEN_BYTES_MAX: usize = 16;
 
 /// Measures of the model that a chat is laid out by, in tokens.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +107,7 @@ impl Chat {
         let header = ids.len();
         ids.extend(&code[drop..]);
         let (ids, head) = split_head(ids, layout.head)?;
-        Ok(Prompt { ids, head, header, lead })
+        Ok(Prompt { ids, head, header, far_suffix: header..header, dropped: code[..drop].to_vec(), lead })
     }
 
     /// The user's turn with as much of the far texts as `answer` tokens leave room for. What it gives up it gives up in
@@ -148,7 +145,7 @@ impl Chat {
         let texts = Texts::of(request);
         let near = start_of(&texts.suffix, canvas * TOKEN_BYTES_MAX);
         let mut ids;
-        if near.len() == texts.suffix.len() {
+        if request.suffix_ends && near.len() == texts.suffix.len() {
             let line_end = if near.ends_with('\n') { "" } else { "\n" };
             ids = encode(tokenizer, &format!("{near}{line_end}{}{}", texts.fence, self.answer_after))?;
             ids.extend(self.end);
@@ -177,15 +174,6 @@ fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, EngineError> {
 /// The longest run of backticks: a fence around the text must be longer.
 fn backticks(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
-}
-
-/// The first `bytes` of a text, or a little less.
-fn start_of(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// Where the token number `count` begins; `None` where the text has no more tokens than that.

@@ -40,6 +40,8 @@ pub struct PromptLayout {
     pub begin: Vec<String>,
     /// Language id and its marker token.
     pub languages: Vec<(String, String)>,
+    /// Most tokens of what follows the hole's line that stand before the prefix; 0 by default.
+    pub far_suffix_tokens_max: usize,
 }
 
 /// Token ids of a fill-in-the-middle prompt (for the causal control).
@@ -218,7 +220,11 @@ fn confidence(object: &Object<'_>) -> Result<Confidence, LoadError> {
 
 fn prompt(object: &Object<'_>) -> Result<PromptLayout, LoadError> {
     let Some(prompt) = object.optional_object("prompt")? else { return Ok(PromptLayout::default()) };
-    Ok(PromptLayout { begin: prompt.strings("begin")?, languages: prompt.string_pairs("languages")? })
+    Ok(PromptLayout {
+        begin: prompt.strings("begin")?,
+        languages: prompt.string_pairs("languages")?,
+        far_suffix_tokens_max: prompt.count("far_suffix_tokens_max", 0, TOKENS_MAX)?,
+    })
 }
 
 fn fim(object: &Object<'_>, vocab_size: usize) -> Result<Option<Fim>, LoadError> {

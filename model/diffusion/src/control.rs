@@ -54,7 +54,7 @@ impl DiffusionEngine {
         if let Start::Template(template) = &request.start {
             return self.template_left_to_right(request, template, Given::AsReached, cancel);
         }
-        let prompt = self.healed_prompt(request)?;
+        let prompt = self.prefix_prompt(request)?;
         let limit = self.causal_limit(request);
         let (kind, suffix) = (request.kind, request.suffix.clone());
         let (decoded, stats) =
@@ -92,7 +92,7 @@ impl DiffusionEngine {
     /// The prompt of a fill-in-the-middle ordered request: what the diffusion sees, both sides, in the order of `fim`.
     pub(crate) fn fim_prompt(&self, request: &InfillRequest, fim: Fim) -> Result<Prompt, EngineError> {
         let (prefix, lead) = heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?;
-        let mut suffix = self.near_suffix(&request.suffix)?;
+        let mut suffix = self.near_suffix(request)?;
         suffix.retain(|id| Some(*id) != self.abilities.end_of_document);
         let header = self.abilities.prompt.header(request.language.as_deref());
         let room =
@@ -100,7 +100,7 @@ impl DiffusionEngine {
         suffix.truncate((room / 3).min(fim.suffix_tokens_max.unwrap_or(usize::MAX)));
         let prefix = &prefix[cut(prefix.len(), room - suffix.len())..];
         let ids = [&header[..], &[fim.prefix], prefix, &[fim.suffix], &suffix, &[fim.middle]].concat();
-        Ok(Prompt { ids, head: Vec::new(), header: header.len(), lead })
+        Ok(Prompt { ids, header: header.len(), lead, ..Prompt::default() })
     }
 
     pub(crate) fn causal_limit(&self, request: &InfillRequest) -> usize {

@@ -6,7 +6,7 @@ use crate::chat_prompt::Layout;
 use crate::config::{GenerationConfig, Noise};
 use crate::heal::{Lead, heal};
 use crate::lengths::grid;
-use crate::prompt::{Prompt, assemble, split_head};
+use crate::prompt::{Head, Parts, Prompt, TOKEN_BYTES_MAX, start_of};
 use crate::rank::tokenizer_fault;
 use crate::repeats::TokenCache;
 use crate::session::Session;
@@ -40,28 +40,42 @@ impl std::fmt::Debug for DiffusionEngine {
 }
 
 impl DiffusionEngine {
-    /// The prompt of a request whose code before the hole is `prefix`.
-    pub(crate) fn prompt(
-        &self,
-        language: Option<&str>,
-        context: &str,
-        prefix: Vec<u32>,
-        lead: Option<Lead>,
-    ) -> Result<Prompt, EngineError> {
-        let context = self.tokenizer.encode(context).map_err(tokenizer_fault)?;
+    /// The prompt that ends in the text `prefix`.
+    pub(crate) fn prompt(&self, language: Option<&str>, prefix: &str) -> Result<Prompt, EngineError> {
+        let prefix = self.tokenizer.encode(prefix).map_err(tokenizer_fault)?;
         let header = self.abilities.prompt.header(language);
-        let fixed = header.len();
-        let ids = assemble(header, &context, &prefix, self.abilities.prompt_tokens_max);
+        self.assemble(Parts { header, prefix, ..Parts::default() }, None)
+    }
+
+    fn assemble(&self, parts: Parts, lead: Option<Lead>) -> Result<Prompt, EngineError> {
         let head = match self.abilities.whole_text {
-            true => (ids.len() + 1).saturating_sub(fixed),
-            false => self.abilities.head_tokens,
+            true => Head::AllText,
+            false => Head::Tokens(self.abilities.head_tokens),
         };
-        let (ids, head) = split_head(ids, head)?;
-        Ok(Prompt { ids, head, header: fixed, lead })
+        parts.assemble(self.abilities.prompt_tokens_max, head, lead)
     }
 
     /// The prompt of an infill request, healed at the cursor.
     pub(crate) fn healed_prompt(&self, request: &InfillRequest) -> Result<Prompt, EngineError> {
+        self.infill_prompt(request, self.far_suffix(&request.suffix)?)
+    }
+
+    /// As [`DiffusionEngine::healed_prompt`], of what stands before the hole alone (but for a model that is asked by chat).
+    pub(crate) fn prefix_prompt(&self, request: &InfillRequest) -> Result<Prompt, EngineError> {
+        self.infill_prompt(request, Vec::new())
+    }
+
+    /// The first tokens of what follows the hole's line, as many as the checkpoint wants in its prompt.
+    fn far_suffix(&self, suffix: &str) -> Result<Vec<u32>, EngineError> {
+        let count = self.abilities.far_suffix_tokens_max;
+        let Some(line_end) = suffix.find('\n').filter(|_| count > 0) else { return Ok(Vec::new()) };
+        let behind = start_of(&suffix[line_end..], count * TOKEN_BYTES_MAX);
+        let mut ids = self.tokenizer.encode(behind).map_err(tokenizer_fault)?;
+        ids.truncate(count);
+        Ok(ids)
+    }
+
+    fn infill_prompt(&self, request: &InfillRequest, far_suffix: Vec<u32>) -> Result<Prompt, EngineError> {
         if let Some(chat) = &self.chat {
             return chat.prompt(&self.tokenizer, request, self.chat_layout(request)?);
         }
@@ -70,14 +84,16 @@ impl DiffusionEngine {
             true => (self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?, None),
             false => heal(&self.tokenizer, &request.prefix).map_err(tokenizer_fault)?,
         };
-        self.prompt(request.language.as_deref(), &request.context, prefix, lead)
+        let context = self.tokenizer.encode(&request.context).map_err(tokenizer_fault)?;
+        let header = self.abilities.prompt.header(request.language.as_deref());
+        self.assemble(Parts { header, context, far_suffix, prefix }, lead)
     }
 
     /// What a canvas shows to the right of the hole.
     pub(crate) fn canvas_suffix(&self, request: &InfillRequest) -> Result<Vec<u32>, EngineError> {
         match &self.chat {
             Some(chat) => chat.near_suffix(&self.tokenizer, request, self.abilities.canvas_length),
-            None => self.near_suffix(&request.suffix),
+            None => self.near_suffix(request),
         }
     }
 
@@ -112,7 +128,7 @@ impl Engine for DiffusionEngine {
             hidden: config.hidden_size,
             vocabulary: config.vocab_size,
             canvas_length: self.abilities.canvas_length,
-            prompt_tokens_max: self.abilities.prompt_tokens_max,
+            prompt_tokens_max: self.abilities.text_tokens_max(),
             hole_tokens_max: self.abilities.hole_tokens_max,
             noise: match self.abilities.noise {
                 Noise::Uniform => NoiseInfo::Uniform,
@@ -172,8 +188,7 @@ impl Engine for DiffusionEngine {
         request.validate(&self.limits)?;
         self.session.expect(None);
         let start = Instant::now();
-        let prefix = self.tokenizer.encode(&request.prefix).map_err(tokenizer_fault)?;
-        let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;
+        let prompt = self.prompt(request.language.as_deref(), &request.prefix)?;
         let text = self.tokenizer.encode(&request.text).map_err(tokenizer_fault)?;
         self.session.read(&prompt.ids, cancel)?;
         let sequence = [&prompt.head[..], &text].concat();

@@ -22,8 +22,7 @@ impl DiffusionEngine {
     ) -> Result<Infilled, EngineError> {
         request.validate(&self.limits)?;
         let mut run = Run::new(Arc::clone(&self.tokenizer), sink, cancel);
-        let prefix = self.tokenizer.encode(&request.prompt).map_err(tokenizer_fault)?;
-        let prompt = self.prompt(request.language.as_deref(), "", prefix, None)?;
+        let prompt = self.prompt(request.language.as_deref(), &request.prompt)?;
         let longest = prompt.ids.len() + prompt.head.len() + request.tokens_max;
         self.session.check_room(longest.saturating_sub(self.session.len()))?;
         if request.method == Method::Diffusion {

@@ -7,7 +7,7 @@ use crate::engine::DiffusionEngine;
 use crate::lengths;
 use crate::noise::{Generator, NoiseSource};
 use crate::preset::{Effort, effort};
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, TOKEN_BYTES_MAX, start_of};
 use crate::rank::{self, Draft, finish, tokenizer_fault};
 use crate::repeats::Repeats;
 use crate::watch::{Run, ms};
@@ -96,9 +96,10 @@ impl DiffusionEngine {
         for text in &request.near {
             texts.push(self.near.tokens(text, |text| tokenizer.encode(text)).map_err(tokenizer_fault)?);
         }
-        let whole = prompt.whole();
+        // The far suffix lies in the near texts already.
+        let before = prompt.text_before();
         let texts: Vec<&[u32]> =
-            texts.iter().map(|text| &text[..]).chain([&whole[prompt.header.min(whole.len())..]]).collect();
+            texts.iter().map(|text| &text[..]).chain(before.iter().map(|text| &text[..])).collect();
         Ok(Repeats::new(&self.abilities.repeats, &texts))
     }
 
@@ -120,17 +121,15 @@ impl DiffusionEngine {
     }
 
     /// As many suffix tokens as a canvas can show; the end of the document is marked where it comes into view.
-    pub(crate) fn near_suffix(&self, suffix: &str) -> Result<Vec<u32>, EngineError> {
-        // A token is rarely longer than 16 bytes; what lies beyond the canvas is not worth tokenising.
-        let mut end = suffix.len().min(self.abilities.canvas_length * 16);
-        while !suffix.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut ids = self.tokenizer.encode(&suffix[..end]).map_err(tokenizer_fault)?;
-        if end == suffix.len() {
+    pub(crate) fn near_suffix(&self, request: &InfillRequest) -> Result<Vec<u32>, EngineError> {
+        let suffix = &request.suffix;
+        let count = self.abilities.canvas_length;
+        let start = start_of(suffix, count * TOKEN_BYTES_MAX);
+        let mut ids = self.tokenizer.encode(start).map_err(tokenizer_fault)?;
+        if request.suffix_ends && start.len() == suffix.len() {
             ids.extend(self.abilities.end_of_document);
         }
-        ids.truncate(self.abilities.canvas_length);
+        ids.truncate(count);
         Ok(ids)
     }
 

@@ -77,7 +77,7 @@ impl DiffusionEngine {
         cancel: &CancelToken,
     ) -> Result<Infilled, EngineError> {
         let start = Instant::now();
-        let prompt = self.healed_prompt(request)?;
+        let prompt = self.prefix_prompt(request)?;
         let rows = self.template_rows(template)?;
         self.check_fits(&rows, &prompt, &request.suffix)?;
         let mut ids = self.control_prompt(request, &prompt, &rows, given)?;

@@ -140,6 +140,9 @@ pub struct InfillRequest {
     pub prefix: String,
     /// The code after the hole; the engine clamps on the canvas what fits of it.
     pub suffix: String,
+    /// Whether the document ends where `suffix` does.
+    #[serde(default = "yes")]
+    pub suffix_ends: bool,
     /// What the new code is to do, in words; read only by a model that follows instructions.
     #[serde(default)]
     pub instruction: Option<String>,
@@ -168,6 +171,7 @@ impl InfillRequest {
             context: String::new(),
             prefix: prefix.into(),
             suffix: suffix.into(),
+            suffix_ends: true,
             instruction: None,
             earlier: Vec::new(),
             near: Vec::new(),
@@ -265,6 +269,10 @@ impl ScoreRequest {
     pub fn validate(&self, limits: &Limits) -> Result<(), EngineError> {
         at_most("prefix and text (bytes)", self.prefix.len() + self.text.len(), limits.text_bytes_max)
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn check_sampling(sampling: &Sampling, limits: &Limits) -> Result<(), EngineError> {

@@ -43,7 +43,7 @@ pub struct ModelInfo {
     pub vocabulary: usize,
     /// Canvas length in tokens.
     pub canvas_length: usize,
-    /// Most prompt tokens that are read.
+    /// Most tokens of context and prefix together that are read: a prompt's fixed tokens and far suffix are taken off.
     pub prompt_tokens_max: usize,
     /// Most tokens one hole may have.
     pub hole_tokens_max: usize,

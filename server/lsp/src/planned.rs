@@ -83,6 +83,7 @@ impl Planned {
             context: format!("{}{}", budgets.context, plan.context),
             prefix: plan.prefix.clone(),
             suffix: plan.suffix.clone(),
+            suffix_ends: plan.window.end == snapshot.len(),
             instruction: None,
             earlier: earlier(snapshot, region, EARLIER_MAX),
             near: near(snapshot, &plan),

@@ -130,7 +130,14 @@ pub fn plan(
     if measure.tokens(&hole) > settings.hole_tokens_max {
         return Err(too_large);
     }
-    let low = window::start(text, start, settings.prefix_tokens_max, measure);
+    let outer = indent_of(snapshot, start);
+    let opens = region.reason == Reason::Marker(Marker::EmptyBody);
+    // What is put before the hole belongs to the prefix, and is paid for like it.
+    let opening = match opens {
+        true => measure.tokens(&format!("\n{outer}{}", indent_unit(&[], snapshot.language()))) + 1,
+        false => 0,
+    };
+    let low = window::start(text, start, settings.prefix_tokens_max.saturating_sub(opening), measure);
     let high = window::end(text, end, settings.suffix_tokens_max, measure);
     let context_end = match settings.context_tokens_max {
         0 => 0,
@@ -139,8 +146,7 @@ pub fn plan(
     let before = with_lf(text.byte_slice(low..start));
     let after = with_lf(text.byte_slice(end..high));
     let unit = indent_unit(&[&before, &after], snapshot.language());
-    let outer = indent_of(snapshot, start);
-    let (indent, lead, tail) = if region.reason == Reason::Marker(Marker::EmptyBody) {
+    let (indent, lead, tail) = if opens {
         let inner = format!("{outer}{unit}");
         (inner.clone(), format!("\n{inner}"), format!("\n{outer}"))
     } else {

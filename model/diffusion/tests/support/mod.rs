@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its part of this")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use lacuna_diffusion::{DiffusionEngine, LoadOptions, PrecisionChoice, load};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,4 +85,26 @@ pub fn model_with(tensors: &Tensors) -> TempDir {
     std::fs::copy(fixture("small").join("config.json"), dir.path().join("config.json")).unwrap();
     write(&dir.path().join("model.safetensors"), tensors);
     dir
+}
+
+/// The shipped checkpoint with `changes` to the object `lacuna` of its config.json, on `threads` threads.
+pub fn shipped_with(changes: Value, threads: usize) -> DiffusionEngine {
+    let (folder, shipped) = (TempDir::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("../mini"));
+    for name in ["generation_config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(shipped.join(name), folder.path().join(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(shipped.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    merge(&mut config["lacuna"], changes);
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let (model, precision) = (Some(folder.path().to_owned()), PrecisionChoice::F32);
+    load(&LoadOptions { model, threads: Some(threads), precision, ..LoadOptions::default() }).unwrap()
+}
+
+/// Puts `changes` into the object `value`, key by key.
+fn merge(value: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else { panic!("changes are an object") };
+    for (key, change) in changes {
+        value[key] = change;
+    }
 }

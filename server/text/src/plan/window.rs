@@ -71,7 +71,8 @@ fn start_in_line(budget: &mut Budget<'_>, line_start: usize, at: usize, tokens_m
     start
 }
 
-/// Where the text from `at` on is cut: after as many whole lines as fit, or inside the first one if it is too long.
+/// Where the text from `at` on is cut: after as many whole lines as fit; inside the next one only where it is so long that more
+/// than half of the budget would be left unused.
 pub(super) fn end(text: &Rope, at: usize, tokens_max: usize, measure: &dyn Measure) -> usize {
     let mut budget = Budget { text, left: tokens_max, measure };
     let mut end = at;
@@ -82,17 +83,17 @@ pub(super) fn end(text: &Rope, at: usize, tokens_max: usize, measure: &dyn Measu
         }
         end = below;
     }
-    if end > at || tokens_max == 0 {
+    if budget.left <= tokens_max / 2 {
         return end;
     }
-    let line_end = text.line_to_byte((text.byte_to_line(at) + 1).min(text.len_lines()));
-    let mut bytes = (line_end - at).min(tokens_max.saturating_mul(TOKEN_BYTES_MAX));
+    let line_end = text.line_to_byte((text.byte_to_line(end) + 1).min(text.len_lines()));
+    let mut bytes = (line_end - end).min(budget.left.saturating_mul(TOKEN_BYTES_MAX));
     while bytes > 0 {
-        let cut = position::floor(text, at + bytes);
-        if budget.pay(at, cut) {
+        let cut = position::floor(text, end + bytes);
+        if budget.pay(end, cut) {
             return cut;
         }
         bytes /= 2;
     }
-    at
+    end
 }
