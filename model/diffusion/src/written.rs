@@ -13,6 +13,10 @@ use lacuna_engine::{EngineError, HoleKind, Origin};
 /// Most tokens that a continuation of one line may have.
 const LINE_TOKENS_MAX: usize = 32;
 
+/// How much less probable than the best token, in nats, the suffix's first one may be where a continuation is to stop: a text
+/// that the suffix cannot follow never wins.
+const STOP_MARGIN: f32 = 12.0;
+
 impl DiffusionEngine {
     /// All of them; of equal texts the first keeps its author.
     pub(crate) fn written(&mut self, job: &Job<'_>, run: &mut Run<'_>) -> Result<Vec<Draft>, EngineError> {
@@ -56,9 +60,10 @@ impl DiffusionEngine {
         let read = self.session.len();
         self.forbid_first(&mut logits, &job.prompt);
         let mut drafts = Vec::new();
+        let ahead = self.beginnings(job);
         for first in largest(&logits, count) {
             self.session.rollback(read);
-            let texts = self.continuation(job, first, run)?;
+            let texts = self.continuation(job, (first, &ahead), run)?;
             for text in texts {
                 drafts.push(self.draft_of(text, Origin::Causal)?);
             }
@@ -67,11 +72,23 @@ impl DiffusionEngine {
         Ok(drafts)
     }
 
-    /// One continuation that begins with the token `first`: its text, and where it may also end.
+    /// Tokens that what follows the hole on its line may begin with, however it is cut; of a span alone.
+    fn beginnings(&self, job: &Job<'_>) -> Vec<u32> {
+        let rest = job.request.suffix.split(['\n', '\r']).next().unwrap_or_default();
+        if job.request.kind != HoleKind::Span || rest.is_empty() {
+            return Vec::new();
+        }
+        let pieces = self.tokenizer.pieces().iter().zip(0..);
+        let begins = |piece: &str| !piece.is_empty() && (rest.starts_with(piece) || piece.starts_with(rest));
+        pieces.filter(|(piece, _)| begins(piece)).map(|(_, id)| id).collect()
+    }
+
+    /// One continuation that begins with the token `first`: its text, and where it may also end, one of the tokens `ahead`
+    /// being next.
     fn continuation(
         &mut self,
         job: &Job<'_>,
-        first: u32,
+        (first, ahead): (u32, &[u32]),
         run: &mut Run<'_>,
     ) -> Result<Vec<String>, EngineError> {
         let (kind, suffix) = (job.request.kind, &job.request.suffix);
@@ -86,10 +103,16 @@ impl DiffusionEngine {
                 text.truncate(end);
                 break;
             }
-            ends.push(text.len());
             let logits = self.session.next_logits(next, run.cancel)?;
             run.stats.forwards += 1;
-            next = lacuna_kernels::row_stats(&logits, 1.0).argmax as u32;
+            let best = lacuna_kernels::row_stats(&logits, 1.0);
+            next = best.argmax as u32;
+            let goes_on =
+                ahead.is_empty() || ahead.iter().any(|&id| logits[id as usize] > best.max - STOP_MARGIN);
+            // Inside a character the text has a stand-in, which is no beginning of what it becomes.
+            if goes_on && !text.ends_with(char::REPLACEMENT_CHARACTER) {
+                ends.push(text.len());
+            }
             if self.abilities.ends_text(next) {
                 break;
             }
@@ -97,16 +120,19 @@ impl DiffusionEngine {
         let mut texts = vec![text.clone()];
         if kind == HoleKind::Span {
             texts.extend(
-                ends.into_iter().rev().filter(|&end| end < text.len()).map(|end| text[..end].to_owned()),
+                (ends.into_iter().rev().filter(|&end| end < text.len()))
+                    .filter_map(|end| text.get(..end).map(str::to_owned)),
             );
         }
         Ok(texts)
     }
 }
 
-/// The indices of the `count` largest values, largest first.
+/// The indices of the `count` largest values, largest first, without what is forbidden (-inf): a word that was begun leaves few
+/// tokens to go on with.
 fn largest(values: &[f32], count: usize) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..values.len() as u32).collect();
+    let allowed = |&index: &u32| values[index as usize] > f32::NEG_INFINITY;
+    let mut order: Vec<u32> = (0..values.len() as u32).filter(allowed).collect();
     let by_value = |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]);
     if count < order.len() {
         order.select_nth_unstable_by(count, by_value);
@@ -124,5 +150,10 @@ mod tests {
     fn the_largest_come_first() {
         assert_eq!(largest(&[0.1, 3.0, f32::NEG_INFINITY, 2.0], 2), [1, 3]);
         assert_eq!(largest(&[1.0], 4), [0]);
+        assert_eq!(
+            largest(&[f32::NEG_INFINITY, 1.0, f32::NEG_INFINITY, 2.0], 3),
+            [3, 1],
+            "never a forbidden one"
+        );
     }
 }

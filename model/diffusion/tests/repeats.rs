@@ -5,30 +5,12 @@
 
 mod support;
 
-use lacuna_diffusion::{DiffusionEngine, LoadOptions, PrecisionChoice, load};
+use lacuna_diffusion::DiffusionEngine;
 use lacuna_engine::{
     CancelToken, Candidate, Engine, HoleKind, InfillRequest, Method, NoFrames, Origin, Sampling, ScoreRequest,
 };
 use serde_json::{Value, json};
-use std::path::Path;
-use support::TempDir;
-
-/// The shipped checkpoint with `changes` to its `lacuna`, and with `threads`.
-fn engine(changes: Value, threads: usize) -> DiffusionEngine {
-    let (folder, shipped) = (TempDir::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("../mini"));
-    for name in ["generation_config.json", "model.safetensors", "tokenizer.json"] {
-        std::fs::copy(shipped.join(name), folder.path().join(name)).unwrap();
-    }
-    let config = std::fs::read_to_string(shipped.join("config.json")).unwrap();
-    let mut config: Value = serde_json::from_str(&config).unwrap();
-    for (key, value) in changes.as_object().unwrap() {
-        config["lacuna"][key] = value.clone();
-    }
-    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-    let model = Some(folder.path().to_owned());
-    let precision = PrecisionChoice::F32;
-    load(&LoadOptions { model, threads: Some(threads), precision, ..LoadOptions::default() }).unwrap()
-}
+use support::shipped_with as engine;
 
 fn orders() -> Value {
     json!({"repeats": {"orders": [1, 2, 3], "weights": [10.0, 6.0, 2.0]}})
@@ -117,5 +99,22 @@ fn a_document_that_repeats_special_or_broken_text_does_no_harm() {
         let request = InfillRequest { near: vec![near.repeat(50), String::new()], ..request() };
         let found = ask(&mut engine, &request);
         assert!(!found.is_empty() && found.iter().all(|c| c.score.is_finite()), "{near:?}: {found:?}");
+    }
+}
+
+#[test]
+fn letters_of_several_tokens_are_cut_nowhere_inside_a_line() {
+    for word in ["Привет, мир", "κόσμε", "日本語の文", "🦀🦀 crab"] {
+        let start: String = word.chars().take(2).collect();
+        let request = InfillRequest {
+            language: Some("rust".to_owned()),
+            near: vec![format!("    print(\"{word}\");\n").repeat(30)],
+            ..InfillRequest::new(format!("fn f() {{\n    print(\"{start}"), "\");\n}\n", HoleKind::Span)
+        };
+        let found = ask(&mut engine(orders(), 2), &request);
+        assert!(
+            found.iter().any(|candidate| format!("{start}{}", candidate.text) == word),
+            "{word}: {found:?}"
+        );
     }
 }
