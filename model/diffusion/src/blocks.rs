@@ -51,7 +51,9 @@ impl DiffusionEngine {
         run: &mut Run<'_>,
     ) -> Result<Draft, EngineError> {
         let prompt = self.session.len();
-        self.session.check_room(blocks.iter().map(|block| block.hole.len() + block.suffix.len()).sum())?;
+        // Each block but the last is committed; the last one stands on a canvas.
+        let committed = blocks.iter().rev().skip(1).map(|block| block.hole.len()).sum::<usize>();
+        self.session.check_room(committed + self.abilities.canvas_length)?;
         run.watch.begin_draft();
         let ran = self.run_blocks_on(job, blocks, run);
         self.session.rollback(prompt);
@@ -207,7 +209,10 @@ fn text_blocks(noised: &[u32], tokens: &[u32], job: &Job<'_>) -> Vec<Block> {
     let starts = (0..noised.len()).step_by(job.hole_max);
     let block = |start: usize| {
         let end = (start + job.hole_max).min(noised.len());
-        Block { hole: noised[start..end].to_vec(), suffix: [&tokens[end..], &job.around.suffix].concat() }
+        let behind = tokens[end..].iter().chain(&job.around.suffix);
+        // No canvas shows more.
+        let suffix = behind.copied().take(job.around.length).collect();
+        Block { hole: noised[start..end].to_vec(), suffix }
     };
     starts.map(block).collect()
 }

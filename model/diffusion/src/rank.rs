@@ -71,14 +71,19 @@ pub(crate) fn score(
     let line_start = line_break.max(job.prompt.header).max(near).clamp(1, job.prompt.ids.len() + 1);
     let line =
         engine.tokenizer.decode(&prompt[line_start..]).map_err(tokenizer_fault)? + job.prompt.lead_text();
+    let (known, at) = as_read(engine, &line, &prompt[line_start..=job.prompt.ids.len()])?;
+    let (line, line_start) = (&line[at..], line_start + known);
     let suffix = &job.around.suffix[..job.around.suffix.len().min(SUFFIX_TOKENS_SCORED)];
     let ahead = engine.tokenizer.decode(suffix).map_err(tokenizer_fault)?;
+    // A text has no token for its end.
+    let end = engine.abilities.end_of_document.filter(|id| suffix.contains(id));
     let mut sequences = Vec::with_capacity(drafts.len());
     let mut starts = Vec::with_capacity(drafts.len());
     for draft in drafts {
         let text = format!("{line}{}{ahead}", draft.text);
-        let (ids, offsets) = engine.tokenizer.encode_offsets(&text).map_err(tokenizer_fault)?;
-        sequences.push([&prompt[line_start - 1..line_start], &ids[..]].concat());
+        let (ids, mut offsets) = engine.tokenizer.encode_offsets(&text).map_err(tokenizer_fault)?;
+        sequences.push([&prompt[line_start - 1..line_start], &ids[..], end.as_slice()].concat());
+        offsets.push(text.len());
         starts.push(offsets);
     }
     let log_probs = engine.session.log_probs_after(line_start - 1, &sequences, 1, cancel)?;
@@ -87,8 +92,9 @@ pub(crate) fn score(
         let suffix_at = line.len() + draft.text.len();
         let after: f32 =
             log_probs.iter().zip(&starts).filter(|&(_, &at)| at >= suffix_at).map(|(p, _)| p).sum();
-        let hole: f32 = (log_probs.iter().zip(&starts))
-            .filter(|&(_, &at)| at < suffix_at && at + 1 >= line.len())
+        // A token that the cursor cut is the hole's: it reaches into it.
+        let hole: f32 = (log_probs.iter().zip(starts.windows(2)))
+            .filter(|(_, span)| span[0] < suffix_at && span[1] > line.len())
             .map(|(p, _)| p)
             .sum();
         candidates.push(Candidate {
@@ -105,6 +111,20 @@ pub(crate) fn score(
         });
     }
     Ok(candidates)
+}
+
+/// How many of the tokens `held`, which the cache holds, `line` begins with whatever is written after it, and the byte of
+/// `line` where they end. They are the same for all candidates, so nothing is gained by reading them again. The last unit of
+/// the tokenizer may grow.
+fn as_read(engine: &DiffusionEngine, line: &str, held: &[u32]) -> Result<(usize, usize), EngineError> {
+    let (ids, units) = engine.tokenizer.encode_units(line).map_err(tokenizer_fault)?;
+    let (_, starts) = engine.tokenizer.encode_offsets(line).map_err(tokenizer_fault)?;
+    let last = units.iter().position(|unit| Some(unit) == units.last()).unwrap_or(0);
+    let mut same = ids[..last].iter().zip(held).take_while(|(a, b)| a == b).count();
+    while same > 0 && units[same] == units[same - 1] {
+        same -= 1;
+    }
+    Ok((same, starts.get(same).copied().unwrap_or(0)))
 }
 
 /// Best first.

@@ -6,11 +6,13 @@ use crate::denoise::{Condensing, Denoiser, Rules, Step};
 use crate::net::Canvases;
 use crate::repeats::{Repeats, Seen};
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::log_softmax_at;
 use std::collections::HashMap;
 
 /// Rows of logits made at once when scoring.
 const HEAD_ROWS: usize = 128;
+
+/// Rows of one batch when scoring: what a cancelled request may still cost, and how much memory.
+const BRANCH_ROWS: usize = 384;
 
 /// A network and its cache. Every pass runs on the session's own threads.
 #[derive(Debug)]
@@ -186,16 +188,37 @@ impl Session {
         skip: usize,
         cancel: &CancelToken,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
-        if longest <= skip {
-            return Ok(vec![Vec::new(); sequences.len()]);
+        // Like lengths side by side: a batch is as wide as its longest.
+        let mut order: Vec<usize> = (0..sequences.len()).filter(|&i| sequences[i].len() > skip).collect();
+        order.sort_by_key(|&i| sequences[i].len());
+        let mut found = vec![Vec::new(); sequences.len()];
+        let mut left = &order[..];
+        while let Some(&longest) = left.last() {
+            let most = (BRANCH_ROWS / sequences[longest].len()).max(1);
+            let (shorter, batch) = left.split_at(left.len().saturating_sub(most));
+            let batched: Vec<&[u32]> = batch.iter().map(|&i| &sequences[i][..]).collect();
+            for (&i, log_probs) in batch.iter().zip(self.batch_log_probs(&batched, skip, cancel)?) {
+                found[i] = log_probs;
+            }
+            left = shorter;
         }
+        Ok(found)
+    }
+
+    /// [`Session::network_log_probs`] of sequences that are all longer than `skip`, in one batch.
+    fn batch_log_probs(
+        &self,
+        sequences: &[&[u32]],
+        skip: usize,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
+        let longest = sequences.iter().map(|s| s.len()).max().unwrap_or(1);
         let width = longest - 1; // the last token predicts nothing
         let ids = padded(sequences, width);
+        let (size, vocabulary) = (self.config().hidden_size, self.config().vocab_size);
         self.pool.install(|| {
             let hidden = self.backend.branch(&ids, sequences.len(), cancel)?;
-            let size = self.config().hidden_size;
-            let predicts = |(b, s): (usize, &Vec<u32>)| (skip..s.len()).map(move |i| b * width + i - 1);
+            let predicts = |(b, s): (usize, &&[u32])| (skip..s.len()).map(move |i| b * width + i - 1);
             let rows: Vec<usize> = sequences.iter().enumerate().flat_map(predicts).collect();
             let wanted: Vec<u32> = sequences.iter().flat_map(|s| s.iter().copied().skip(skip)).collect();
             let mut found = Vec::with_capacity(rows.len());
@@ -205,14 +228,12 @@ impl Session {
                 let states: Vec<f32> =
                     rows.iter().flat_map(|&row| &hidden[row * size..(row + 1) * size]).copied().collect();
                 let logits = self.backend.logits(&states)?;
-                let each = logits.chunks_exact(self.config().vocab_size).zip(ids);
-                found.extend(each.map(|(row, &id)| log_softmax_at(row, id as usize)));
+                let totals = lacuna_kernels::row_stats_all(&logits, vocabulary, 1.0);
+                let each = logits.chunks_exact(vocabulary).zip(ids).zip(totals);
+                found.extend(each.map(|((row, &id), total)| row[id as usize] - total.log_sum_exp));
             }
             let mut found = found.into_iter();
-            Ok(sequences
-                .iter()
-                .map(|s| found.by_ref().take(s.len().saturating_sub(skip)).collect())
-                .collect())
+            Ok(sequences.iter().map(|s| found.by_ref().take(s.len() - skip).collect()).collect())
         })
     }
 }
@@ -277,7 +298,8 @@ impl Denoiser for Session {
 }
 
 /// `[sequences, width]` token ids. Causal rows never see what follows them, so any token serves as padding.
-fn padded(sequences: &[Vec<u32>], width: usize) -> Vec<u32> {
-    let row = |s: &Vec<u32>| s.iter().copied().chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
+fn padded<S: AsRef<[u32]>>(sequences: &[S], width: usize) -> Vec<u32> {
+    let row =
+        |s: &S| s.as_ref().iter().copied().chain(std::iter::repeat(0)).take(width).collect::<Vec<u32>>();
     sequences.iter().flat_map(row).collect()
 }

@@ -4,32 +4,15 @@
 
 mod support;
 
-use lacuna_diffusion::{LoadOptions, PrecisionChoice, load};
 use lacuna_engine::{
-    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Sampling,
+    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Sampling, Start,
 };
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use support::TempDir;
+use support::shipped_with;
 
-/// The shipped checkpoint with another `lacuna.drafts`, in a folder of its own.
-fn folder_with(drafts: Value, folder: &Path) -> PathBuf {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mini");
-    for name in ["generation_config.json", "model.safetensors", "tokenizer.json"] {
-        std::fs::copy(shipped.join(name), folder.join(name)).unwrap();
-    }
-    let config = std::fs::read_to_string(shipped.join("config.json")).unwrap();
-    let mut config: Value = serde_json::from_str(&config).unwrap();
-    config["lacuna"]["drafts"] = drafts;
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-    folder.to_owned()
-}
-
+/// The shipped checkpoint with other drafts.
 fn engine(drafts: Value) -> impl Engine {
-    let folder = TempDir::new();
-    let model = Some(folder_with(drafts, folder.path()));
-    load(&LoadOptions { model, threads: Some(2), precision: PrecisionChoice::F32, ..LoadOptions::default() })
-        .unwrap()
+    shipped_with(json!({ "drafts": drafts }), 2)
 }
 
 fn request(kind: HoleKind, suffix: &str) -> InfillRequest {
@@ -112,4 +95,37 @@ fn a_cancelled_request_leaves_the_engine_usable() {
     cancel.cancel();
     assert!(engine.infill(&request, &cancel, &mut NoFrames).is_err());
     assert_eq!(ask(&mut engine, &request).candidates, expected);
+}
+
+#[test]
+fn a_text_of_several_canvases_is_refined() {
+    let line = "        self.items.push(Item { id: self.next, name: name.to_owned(), size: 0 });\n";
+    let start = Start::Text { text: line.repeat(12), strength: 0.2 };
+    let request = InfillRequest { start, ..request(HoleKind::Lines, "    }\n}\n") };
+    let found = ask(&mut engine(json!({})), &request).candidates;
+    assert!(found.iter().any(|candidate| candidate.tokens > 200), "{found:?}");
+}
+
+#[test]
+fn the_end_of_the_document_is_something_a_text_must_explain() {
+    let explained = |suffix_ends| {
+        let request = InfillRequest { suffix_ends, ..request(HoleKind::Line, "") };
+        ask(&mut engine(json!({"earlier": 2})), &request).candidates
+    };
+    assert!(explained(true).iter().all(|candidate| candidate.log_prob_suffix < -0.01));
+    assert!(
+        explained(false).iter().all(|candidate| candidate.log_prob_suffix == 0.0),
+        "nobody knows what follows"
+    );
+}
+
+#[test]
+fn a_word_that_was_begun_counts_as_a_whole() {
+    let request = InfillRequest {
+        earlier: vec!["ossom".to_owned()],
+        ..InfillRequest::new("fn f() {\n    let x = opp", ";\n}\n", HoleKind::Span)
+    };
+    let found = ask(&mut engine(json!({"earlier": 1})), &request).candidates;
+    let begun = found.iter().find(|candidate| candidate.text == "ossom").unwrap();
+    assert!(begun.log_prob_hole < -4.0, "{begun:?}");
 }
