@@ -310,14 +310,19 @@ fn a_document_of_50_mb_is_followed_without_inference() {
 #[test]
 fn a_line_of_one_megabyte_is_followed_and_filled() {
     for language in ["javascript", "plaintext", "rust"] {
-        let mut client = client(&stage(), &Script::default());
+        let stage = stage();
+        let mut client = client(&stage, &Script::default());
         let uri = "file:///project/bundle.js";
         client.open(uri, language, &"let a=f(1,'x');".repeat(70_000));
-        client.type_at(uri, 500_010, "let b = ");
+        client.type_at(uri, 500_010, "let b = ;");
         let position = client.position(uri, 500_018);
         let params =
             json!({"textDocument": {"uri": uri}, "position": position, "context": {"triggerKind": 1}});
-        client.ask("textDocument/inlineCompletion", params);
+        let answer = client.ask("textDocument/inlineCompletion", params);
+        let item = &answer["items"][0];
+        assert_eq!(item["insertText"], "b", "{language}: {answer}");
+        let seen = stage.inferences();
+        assert!(seen.len() == 1 && seen[0].tail.ends_with("let b = "), "{language}: {seen:?}");
         client.assert_in_step(uri);
         check_alive(client);
     }

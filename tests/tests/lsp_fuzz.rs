@@ -82,7 +82,8 @@ fn check_alive(client: &mut Client, sent: u64, seed: u64) {
     let context = format!("after {sent} frames of seed {seed}");
     // Whatever the frames before did, they end here: a new line ends a header, and settings are what they were.
     client.raw(b"\r\n".to_vec());
-    client.notify("workspace/didChangeConfiguration", json!({"settings": {"lacuna": {"enabled": true}}}));
+    let plain = json!({"enabled": true, "languages": {}, "files": {"include": [], "exclude": []}});
+    client.notify("workspace/didChangeConfiguration", json!({"settings": {"lacuna": plain}}));
     client.command("lacuna.toggle", json!([{"enabled": true}]));
     client.command("lacuna.toggle", json!([{"language": "rust", "enabled": true}]));
     client.open(URI, "rust", TEXT);
@@ -90,7 +91,8 @@ fn check_alive(client: &mut Client, sent: u64, seed: u64) {
     let caret = client.after(URI, "total = ");
     let id = client.request_inline(URI, caret, Trigger::Invoked);
     let response = client.response(id);
-    assert!(response.result.is_ok(), "{context}: {response:?}");
+    let answer = response.result.unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    assert!(answer["items"].as_array().is_some_and(|items| !items.is_empty()), "{context}: {answer}");
     client.close(URI);
 }
 

@@ -134,17 +134,19 @@ fn a_project_says_what_it_wants_in_its_own_file() {
 /// `completion`: for clients that know no inline completions, unless the user says otherwise.
 #[test]
 fn the_completion_menu_is_the_fallback() {
-    for (setting, expected) in [("on", 1), ("off", 0), ("auto", 0)] {
+    let cases = [("on", true, 1), ("off", true, 0), ("auto", true, 0), ("auto", false, 1), ("off", false, 0)];
+    for (setting, inline_completion, expected) in cases {
         let stage = stage();
         let script = Script { candidates: vec!["compute(one, two);".to_owned()], ..Script::default() };
-        let mut client = stage.ready(&script, &Setup::with_options(json!({"completion": setting})));
+        let setup = Setup { inline_completion, ..Setup::with_options(json!({"completion": setting})) };
+        let mut client = stage.ready(&script, &setup);
         let uri = "file:///project/a.rs";
         client.open(uri, "rust", "fn f() {\n    let a = \n}\n");
         let position = client.position(uri, client.after(uri, "let a = "));
         let params = json!({"textDocument": {"uri": uri}, "position": position});
         let answer = client.ask("textDocument/completion", params);
         let items = answer["items"].as_array().cloned().unwrap_or_default();
-        assert_eq!(items.len(), expected, "{setting}: {answer}");
+        assert_eq!(items.len(), expected, "{setting}, {inline_completion}: {answer}");
         if let Some(item) = items.first() {
             assert_eq!(answer["isIncomplete"], true);
             assert_eq!(client.accepted(uri, item), "fn f() {\n    let a = compute(one, two);\n}\n");

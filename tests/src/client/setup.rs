@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 /// What `initialize` is sent with.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// What the client calls itself.
+    pub name: &'static str,
+    /// Whether it says that it shows inline completions.
+    pub inline_completion: bool,
     /// Encodings the client offers, best first; empty: it does not say (then it is utf-16).
     pub encodings: Vec<&'static str>,
     /// `initializationOptions`.
@@ -21,6 +25,8 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            name: "lacuna-tests",
+            inline_completion: true,
             encodings: vec!["utf-8", "utf-16", "utf-32"],
             options: json!({}),
             configuration: None,
@@ -47,7 +53,7 @@ impl Setup {
         let folders: Vec<Value> = self.folders.iter().map(|uri| json!({"uri": uri, "name": uri})).collect();
         json!({
             "processId": self.process_id,
-            "clientInfo": {"name": "lacuna-tests"},
+            "clientInfo": {"name": self.name},
             "rootUri": self.folders.first(),
             "workspaceFolders": if folders.is_empty() { Value::Null } else { json!(folders) },
             "initializationOptions": self.options,
@@ -63,7 +69,7 @@ impl Setup {
                 },
                 "textDocument": {
                     "synchronization": {"dynamicRegistration": false},
-                    "inlineCompletion": {"dynamicRegistration": false},
+                    "inlineCompletion": if self.inline_completion { json!({"dynamicRegistration": false}) } else { Value::Null },
                     "codeAction": {
                         "dataSupport": true,
                         "resolveSupport": {"properties": ["edit"]},
