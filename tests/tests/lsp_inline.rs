@@ -77,6 +77,25 @@ fn line_ends_and_byte_order_marks_stay_what_they_are() {
     check("fn f() {\r\n    ‸\r\n}\r\n", "g(1);\nh(2);", "fn f() {\r\n    g(1);\r\n    h(2);\r\n}\r\n");
 }
 
+/// Neovim splits what is shown and accepted at `\n` alone: a `\r` before it would end up in its buffer.
+#[test]
+fn neovim_gets_its_line_ends_bare() {
+    for (name, expected) in [("Neovim", "g(1);\n    h(2);"), ("other", "g(1);\r\n    h(2);")] {
+        let stage = stage();
+        let setup = Setup { name, ..Setup::default() };
+        let mut client = stage.ready(&answering(&["g(1);\nh(2);"]), &setup);
+        client.open(URI, "rust", "fn f() {\r\n    \r\n}\r\n");
+        let caret = client.after(URI, "{\r\n    ");
+        let items = client.inline(URI, caret, Trigger::Automatic);
+        assert_eq!(items[0]["insertText"], expected, "{name}");
+        // What the editor then reports is the line break of the file, and it goes on with the offer.
+        client.type_at(URI, caret, "g(1);\r\n    h");
+        let items = client.inline(URI, caret + 12, Trigger::Automatic);
+        assert_eq!(items[0]["insertText"], "    h(2);", "{name}");
+        assert_eq!(stage.inferences().len(), 1, "{name}");
+    }
+}
+
 #[test]
 fn what_follows_the_caret_is_not_repeated() {
     check("fn f() {\n    let a = ‸;\n}\n", "g(1);", "fn f() {\n    let a = g(1);\n}\n");
@@ -207,6 +226,27 @@ fn the_selected_entry_of_the_suggest_list_is_continued() {
     client.assert_in_step(URI);
 }
 
+/// Of a list that was closed again nothing is left: what the model wrote behind its entry is no word of its own.
+#[test]
+fn an_entry_that_was_not_taken_is_not_offered() {
+    let stage = stage();
+    let (mut client, caret) = open(&stage, &answering(&["(one, two);"]), "fn f() {\n    let a = comp‸\n}\n");
+    let word = client.document(URI).range(&(caret - 4..caret), client.encoding());
+    let mut params = client.inline_params(URI, caret, Trigger::Automatic);
+    params["context"]["selectedCompletionInfo"] = json!({"range": word, "text": "compute"});
+    for _ in 0..2 {
+        let answer = client.ask("textDocument/inlineCompletion", params.clone());
+        assert!(
+            client.accepted(URI, &answer["items"][0]).contains("let a = compute(one, two);\n"),
+            "{answer}"
+        );
+    }
+    assert_eq!(stage.inferences().len(), 1, "the same entry is the same question");
+    let items = client.inline(URI, caret, Trigger::Automatic);
+    assert!(client.accepted(URI, &items[0]).contains("let a = comp(one, two);\n"), "{items:?}");
+    assert_eq!(stage.inferences().len(), 2);
+}
+
 #[test]
 fn emacs_sends_a_null_where_others_send_nothing() {
     let stage = stage();
@@ -262,43 +302,4 @@ fn the_status_says_busy_while_the_engine_works_and_what_it_cost() {
     assert_eq!(status["counters"]["inferencesFinished"], 1);
     assert!(status["last"]["promptTokens"].as_u64().unwrap() > 0, "{status}");
     assert!(status["last"]["totalMs"].as_f64().unwrap() >= status["last"]["engineMs"].as_f64().unwrap());
-}
-
-/// How many of two proposals with these stated probabilities come by themselves, how many when asked for, and how often none did.
-fn sure_of(confidences: &[f32], settings: &Value) -> (usize, usize, u64) {
-    let stage = stage();
-    let script = Script { confidences: confidences.to_vec(), ..answering(&["first(a);", "second(b);"]) };
-    let mut client = stage.ready(&script, &Setup::with_options(settings.clone()));
-    let (text, caret) = with_caret("fn f() {\n    let a = ‸\n}\n");
-    client.open(URI, "rust", &text);
-    let alone = client.inline(URI, caret, Trigger::Automatic).len();
-    let kept_back = client.counter("unsure");
-    (alone, client.inline(URI, caret, Trigger::Invoked).len(), kept_back)
-}
-
-#[test]
-fn what_the_model_is_unsure_of_comes_only_when_asked_for() {
-    assert_eq!(sure_of(&[0.09, 0.05], &json!({})), (0, 2, 1));
-    assert_eq!(sure_of(&[0.11, 0.05], &json!({})), (1, 2, 0));
-    assert_eq!(sure_of(&[0.4, 0.3], &json!({ "minConfidence": 0.5 })), (0, 2, 1));
-    assert_eq!(sure_of(&[0.0, 0.0], &json!({ "minConfidence": 0 })), (1, 2, 0));
-}
-
-/// A menu's entry is in nobody's way.
-#[test]
-fn the_completion_menu_holds_what_the_model_is_unsure_of() {
-    let stage = stage();
-    let script = Script { confidences: vec![0.01], ..answering(&["first(a);"]) };
-    let mut client = stage.ready(&script, &Setup::with_options(json!({ "completion": "on" })));
-    let (text, caret) = with_caret("fn f() {\n    let a = ‸\n}\n");
-    client.open(URI, "rust", &text);
-    let params = json!({ "textDocument": { "uri": URI }, "position": client.position(URI, caret) });
-    let answer = client.ask("textDocument/completion", params);
-    assert_eq!(answer["items"].as_array().map(Vec::len), Some(1), "{answer}");
-    assert_eq!(client.counter("unsure"), 0);
-}
-
-#[test]
-fn a_model_that_says_nothing_of_itself_is_believed() {
-    assert_eq!(sure_of(&[], &json!({ "minConfidence": 1 })), (1, 2, 0));
 }

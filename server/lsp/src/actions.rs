@@ -154,7 +154,7 @@ pub async fn perform(
     turn: &mut Turn,
 ) -> Result<Done> {
     let arrived = Instant::now();
-    let view = view.ok_or_else(|| failed("the document is not open"))?;
+    let view = view.ok_or_else(|| failed("the document is not open here: open it in the editor first"))?;
     let (settings, region) = check(shared, action, &view)?;
     let strength = action.strength.unwrap_or(settings.refine_strength);
     let wish = Wish {
@@ -190,7 +190,7 @@ fn check(shared: &Shared, action: &Action, view: &View) -> Result<(Arc<Settings>
     if action.version.is_some_and(|version| version != view.version) {
         return Err(moved_on());
     }
-    let settings = settings_for(shared, view).ok_or_else(|| failed(shared.status.message()))?;
+    let settings = settings_for(shared, view).map_err(failed)?;
     if action.instruction.is_some() && !follows_instructions(shared) {
         return Err(failed(
             "the model does not follow instructions (its directory holds no chat template); ask without one",

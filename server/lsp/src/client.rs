@@ -15,6 +15,8 @@ pub struct Abilities {
     pub inline_completion: bool,
     /// It never says that a person asked, so alternatives to cycle through must come unasked (Neovim).
     pub never_invokes: bool,
+    /// It splits the text of an inline completion at `\n` alone, and would keep the `\r` before it (Neovim).
+    pub splits_at_lf: bool,
     /// `workspace/configuration`.
     pub configuration: bool,
     /// `window/workDoneProgress/create`.
@@ -62,6 +64,7 @@ pub fn abilities(params: &InitializeParams) -> Abilities {
         encoding,
         inline_completion: has("/textDocument/inlineCompletion"),
         never_invokes: is_named("Neovim"),
+        splits_at_lf: is_named("Neovim"),
         configuration: is("/workspace/configuration"),
         progress: is("/window/workDoneProgress"),
         document_changes: is("/workspace/workspaceEdit/documentChanges"),

@@ -143,6 +143,13 @@ impl Documents {
         self.open.get_mut(uri).map(|open| &mut open.turns)
     }
 
+    /// Takes down what stands on offer everywhere: who asks next asks by other rules, or another model.
+    pub fn take_down(&mut self) {
+        for open in self.open.values_mut() {
+            open.standing = None;
+        }
+    }
+
     /// Ends the turns of requests in documents that are not `allowed` any more: their work is not wanted.
     pub fn end_turns(&mut self, allowed: impl Fn(&lsp::Uri, &str) -> bool) {
         for (uri, open) in &mut self.open {

@@ -4,17 +4,18 @@ use crate::convert;
 use crate::documents::{INFERENCE_BYTES_MAX, View};
 use crate::front::Intake;
 use crate::infill::{Unfilled, Wish, fill};
-use crate::rank::Offer;
+use crate::rank::{Offer, describe_rejections};
 use crate::server::Shared;
 use crate::settings::Settings;
-use crate::standing::Standing;
+use crate::standing::{Asked, Found, Nothing, Standing};
 use crate::turns::Lane;
-use lacuna_text::{Change, Edit, Region, Snapshot, trigger};
+use lacuna_text::{Change, Edit, Region, RegionError, Snapshot, trigger};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+use thiserror::Error;
 use tower_lsp::gen_lsp_types::{Position, SelectedCompletionInfo};
-use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::jsonrpc::{self, Result};
 
 /// What a client asks at a caret.
 pub struct Question {
@@ -39,32 +40,76 @@ pub struct Proposed {
     pub changes: Vec<Change>,
 }
 
-/// Answers a question; `None` where no document is open, or nothing is to be planned in it.
+/// Why a question gets no offer.
+#[derive(Debug, Error)]
+enum Silence {
+    /// The model is not ready; the status says so by itself.
+    #[error("the model is not ready")]
+    NotReady,
+    /// Nobody waits for a proposal here, unless a person asks.
+    #[error("{0}")]
+    Quiet(trigger::Quiet),
+    /// Nothing can be filled in.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The model has nothing.
+    #[error(transparent)]
+    Nothing(#[from] Nothing),
+}
+
+/// Offers at a caret, or why there are none.
+type Answer = std::result::Result<Vec<Change>, Silence>;
+
+/// Answers a question; `None` where no document is open, or nothing is to be planned in it. Where there is nothing to offer,
+/// the status says why.
 ///
 /// # Errors
 /// `RequestCancelled` when a newer request came or the text moved on, else what the engine says.
 pub async fn propose(shared: &Arc<Shared>, intake: Intake, question: Question) -> Result<Option<Proposed>> {
     let Intake { view: Some(view), mut turn, arrived } = intake else { return Ok(None) };
     shared.status.requested();
-    let Some(settings) = settings_for(shared, &view) else { return Ok(None) };
+    let settings = match settings_for(shared, &view) {
+        Ok(settings) => settings,
+        Err(why) => {
+            shared.status.note(Some(why));
+            return Ok(None);
+        }
+    };
+    let caret = Caret::new(shared, &view.snapshot, &question);
+    let at = caret.at;
     let cancel_work = turn.cancel.clone();
-    let work = answer(shared, &settings, &view, question, (&cancel_work, arrived));
+    let asking = Asking { shared, settings: &settings, view: &view, question, caret };
+    let work = asking.answer(&cancel_work, arrived);
     // The turn is dropped with this future, whoever ends it: that cancels the engine's work.
     let answered = tokio::select! {
         biased;
-        () = turn.superseded() => Err(Error::request_cancelled()),
+        () = turn.superseded() => Err(jsonrpc::Error::request_cancelled()),
         answer = work => answer,
     };
-    answered.map(|(caret, changes)| Some(Proposed { view, caret, changes }))
+    let answer = answered?;
+    if let Err(Silence::Nothing(Nothing::Unsure)) = &answer {
+        shared.status.unsure();
+    }
+    shared.status.note(match &answer {
+        Ok(_) | Err(Silence::NotReady) => None,
+        Err(why) => Some(format!("no proposal here: {why}")),
+    });
+    Ok(Some(Proposed { caret: at, changes: answer.unwrap_or_default(), view }))
 }
 
-/// The settings of a document that may be worked in; of another one the status says why not.
-pub fn settings_for(shared: &Shared, view: &View) -> Option<Arc<Settings>> {
+/// The settings of a document that may be worked in.
+///
+/// # Errors
+/// Why it may not.
+pub fn settings_for(shared: &Shared, view: &View) -> std::result::Result<Arc<Settings>, String> {
     let (settings, path) = shared.settings_of(&view.uri);
-    let refusal = refusal(&settings, view, path.as_deref());
-    let name = view.uri.0.rsplit('/').next().unwrap_or_default();
-    shared.status.note(refusal.as_ref().map(|why| format!("no proposals in {name}: {why}")));
-    refusal.is_none().then_some(settings)
+    match refusal(&settings, view, path.as_deref()) {
+        None => Ok(settings),
+        Some(why) => {
+            let name = view.uri.0.rsplit('/').next().unwrap_or_default();
+            Err(format!("no proposals in {name}: {why}"))
+        }
+    }
 }
 
 fn refusal(settings: &Settings, view: &View, path: Option<&str>) -> Option<String> {
@@ -127,93 +172,111 @@ fn taken(snapshot: &Snapshot, taking: Change) -> Option<(Snapshot, usize)> {
     Some((snapshot.edited(&Edit::single(taking)).ok()?, caret))
 }
 
-async fn answer(
-    shared: &Arc<Shared>,
-    settings: &Settings,
-    view: &View,
+/// A question about a document.
+struct Asking<'a> {
+    shared: &'a Arc<Shared>,
+    settings: &'a Settings,
+    view: &'a View,
     question: Question,
-    (cancel, arrived): (&lacuna_engine::CancelToken, Instant),
-) -> Result<(usize, Vec<Change>)> {
-    let caret = Caret::new(shared, &view.snapshot, &question);
-    if caret.replaced.is_none()
-        && let Some(changes) = standing(shared, view, &caret, question.invoked)
-    {
-        shared.status.typed_through();
-        return Ok((caret.at, changes));
-    }
-    let taking = caret.taking();
-    let taken = taking.clone().and_then(|change| taken(&view.snapshot, change));
-    let (snapshot, offset) = taken.as_ref().map_or((&view.snapshot, caret.at), |(text, at)| (text, *at));
-    let nothing = (caret.at, Vec::new());
-    if shared.worker.model().is_none() {
-        return Ok(nothing);
-    }
-    if !question.invoked {
-        if !settings.debounce.is_zero() {
-            tokio::time::sleep(settings.debounce).await;
-        }
-        if trigger::quiet(snapshot, offset).is_some() {
-            return Ok(nothing);
-        }
-    }
-    let Ok(region) = Region::insertion(snapshot, offset) else { return Ok(nothing) };
-    let several = question.invoked || shared.client_abilities().never_invokes;
-    let wish = Wish {
-        view,
-        snapshot,
-        region,
-        lane: question.lane,
-        preset: if question.invoked { settings.invoked_preset } else { settings.preset },
-        candidates: if several { settings.candidates } else { 1 },
-        strength: None,
-        instruction: None,
-        arrived,
-    };
-    let filled = match fill(shared, settings, wish, cancel, None).await {
-        Ok(filled) => filled,
-        // It was ready a moment ago; the status says what happened.
-        Err(Unfilled::NotReady(_)) => return Ok(nothing),
-        Err(other) => return Err(other.into()),
-    };
-    // An entry of a menu is in nobody's way, and no client says whether a person opened it.
-    let unasked = question.lane == Lane::Inline && !question.invoked;
-    let offers = believed(shared, filled.offers, if unasked { settings.min_confidence } else { 0.0 });
-    let changes = offers.into_iter().filter_map(|offer| offer.outcome.ok()).map(|spliced| spliced.change);
-    let changes: Vec<Change> = match &taking {
-        None => changes.collect(),
-        Some(taking) => changes.filter_map(|change| joined(taking, offset, change)).collect(),
-    };
-    if caret.replaced.is_some() {
-        // Nothing of this stands in the document yet, so nothing can follow what is typed.
-        return Ok((caret.at, changes));
-    }
-    put_up(shared, view, &caret, (changes, question.invoked))
+    caret: Caret,
 }
 
-/// The usable ones of `offers` of which the model is sure enough, or does not say how sure it is. Where none is left, the status
-/// says why.
-fn believed(shared: &Shared, mut offers: Vec<Offer>, least: f32) -> Vec<Offer> {
-    offers.retain(Offer::is_usable);
-    let found = !offers.is_empty();
-    offers.retain(|offer| offer.candidate.confidence.is_none_or(|stated| stated >= least));
-    if found && offers.is_empty() {
-        shared.status.unsure();
+impl Asking<'_> {
+    async fn answer(&self, cancel: &lacuna_engine::CancelToken, arrived: Instant) -> Result<Answer> {
+        let Self { shared, settings, view, question, caret } = self;
+        if let Some(answer) = self.standing() {
+            if !matches!(answer, Err(Nothing::Unsure)) {
+                shared.status.typed_through();
+            }
+            return Ok(answer.map_err(Silence::from));
+        }
+        let taking = caret.taking();
+        let taken = taking.clone().and_then(|change| taken(&view.snapshot, change));
+        let (snapshot, offset) = taken.as_ref().map_or((&view.snapshot, caret.at), |(text, at)| (text, *at));
+        if shared.worker.model().is_none() {
+            return Ok(Err(Silence::NotReady));
+        }
+        if !question.invoked {
+            if !settings.debounce.is_zero() {
+                tokio::time::sleep(settings.debounce).await;
+            }
+            if let Some(quiet) = trigger::quiet(snapshot, offset) {
+                return Ok(Err(Silence::Quiet(quiet)));
+            }
+        }
+        let region = match Region::insertion(snapshot, offset) {
+            Ok(region) => region,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let several = question.invoked || shared.client_abilities().never_invokes;
+        let wish = Wish {
+            view,
+            snapshot,
+            region,
+            lane: question.lane,
+            preset: if question.invoked { settings.invoked_preset } else { settings.preset },
+            candidates: if several { settings.candidates } else { 1 },
+            strength: None,
+            instruction: None,
+            arrived,
+        };
+        let filled = match fill(shared, settings, wish, cancel, None).await {
+            Ok(filled) => filled,
+            // It was ready a moment ago; the status says what happened.
+            Err(Unfilled::NotReady(_)) => return Ok(Err(Silence::NotReady)),
+            Err(other) => return Err(other.into()),
+        };
+        let mut found = usable(filled.offers);
+        if let Some(taking) = &taking {
+            let changes = std::mem::take(&mut found.changes).into_iter();
+            let joined = changes.filter_map(|(change, sure)| Some((joined(taking, offset, change)?, sure)));
+            found.changes = joined.collect();
+        }
+        self.put_up(found)
     }
-    offers
+
+    fn asked(&self) -> Asked<'_> {
+        // An entry of a menu is in nobody's way, and no client says whether a person opened it.
+        let unasked = self.question.lane == Lane::Inline && !self.question.invoked;
+        Asked {
+            caret: self.caret.at,
+            ahead: &self.caret.ahead,
+            invoked: self.question.invoked,
+            least: if unasked { self.settings.min_confidence } else { 0.0 },
+        }
+    }
+
+    /// What stands on offer at the caret, as far as it goes on what is about to be taken.
+    fn standing(&self) -> Option<std::result::Result<Vec<Change>, Nothing>> {
+        if self.caret.replaced.is_some() {
+            return None;
+        }
+        self.shared.documents().standing(self.view)?.offers(&self.view.snapshot, &self.asked())
+    }
+
+    /// Puts up in the document what was found; an answer for a text that has moved on is none.
+    fn put_up(&self, found: Found) -> Result<Answer> {
+        let asked = self.asked();
+        if self.caret.replaced.is_some() || (found.changes.is_empty() && !asked.ahead.is_empty()) {
+            // Nothing of the one stands in the document yet, so nothing can follow what is typed; and nothing behind the
+            // menu's entry says nothing about the caret without it.
+            return Ok(found.believed(asked.least).map_err(Silence::from));
+        }
+        let standing = Standing::new(&self.view.snapshot, &asked, found);
+        let answer = standing.offers(&self.view.snapshot, &asked);
+        if !self.shared.documents().offer(self.view, standing) {
+            // What was typed since may go on with it: it stands for the next request. This one asked about another text.
+            return Err(jsonrpc::Error::request_cancelled());
+        }
+        Ok(answer.unwrap_or_else(|| Ok(Vec::new())).map_err(Silence::from))
+    }
 }
 
-/// What stands on offer at the caret, as far as it goes on what is about to be taken.
-fn standing(shared: &Shared, view: &View, caret: &Caret, invoked: bool) -> Option<Vec<Change>> {
-    let offers = shared.documents().standing(view)?.offers(&view.snapshot, caret.at, invoked)?;
-    if caret.ahead.is_empty() {
-        return Some(offers);
-    }
-    let goes_on = |change: &Change| {
-        let typed = caret.at - change.range.start;
-        change.insert.get(typed..).is_some_and(|rest| rest.starts_with(&caret.ahead))
-    };
-    let changes: Vec<Change> = offers.into_iter().filter(goes_on).collect();
-    (!changes.is_empty()).then_some(changes)
+/// The offers that can be used.
+fn usable(offers: Vec<Offer>) -> Found {
+    let unusable = describe_rejections(&offers);
+    let change = |offer: Offer| Some((offer.outcome.ok()?.change, offer.candidate.confidence));
+    Found { changes: offers.into_iter().filter_map(change).collect(), unusable }
 }
 
 /// A change right behind what `taking` wrote, at `offset` of the text with it, as one with it of the text without. What
@@ -222,24 +285,4 @@ fn joined(taking: &Change, offset: usize, change: Change) -> Option<Change> {
     let end = change.range.end.checked_sub(offset)?;
     let range = taking.range.start..taking.range.end + end;
     (change.range.start == offset).then(|| Change::new(range, format!("{}{}", taking.insert, change.insert)))
-}
-
-/// Puts the changes up in the document; an answer for a text that has moved on is none.
-fn put_up(
-    shared: &Shared,
-    view: &View,
-    caret: &Caret,
-    (changes, invoked): (Vec<Change>, bool),
-) -> Result<(usize, Vec<Change>)> {
-    if changes.is_empty() && !caret.ahead.is_empty() {
-        // Nothing behind the menu's entry says nothing about the caret without it.
-        return Ok((caret.at, changes));
-    }
-    let standing = Standing::new(&view.snapshot, caret.at, changes, invoked);
-    let offers = standing.offers(&view.snapshot, caret.at, invoked).unwrap_or_default();
-    if !shared.documents().offer(view, standing) {
-        // What was typed since may go on with it: it stands for the next request. This one asked about another text.
-        return Err(Error::request_cancelled());
-    }
-    Ok((caret.at, offers))
 }

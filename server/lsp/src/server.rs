@@ -190,10 +190,13 @@ impl Shared {
         out
     }
 
-    /// Ends what is under way in documents that settings now keep Lacuna out of, and forgets what it took from them.
+    /// Ends what is under way in documents that settings now keep Lacuna out of, and forgets what it took from them and
+    /// what was found by the settings before.
     fn let_go(&self) {
         self.contexts.forget_all();
-        self.documents().end_turns(|uri, language_id| {
+        let mut documents = self.documents();
+        documents.take_down();
+        documents.end_turns(|uri, language_id| {
             let (settings, path) = self.settings_of(uri);
             settings.allows(language_id, path.as_deref())
         });

@@ -2,35 +2,100 @@
 //! inference, an edit elsewhere moves it, all else ends it.
 
 use lacuna_text::{Change, Edit, Proposal, Snapshot};
+use thiserror::Error;
+
+/// Why nothing is offered where the model was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Nothing {
+    /// Every proposal was less sure than who asks wants it.
+    #[error("the model was too unsure of what it had (`minConfidence`)")]
+    Unsure,
+    /// There is none that can be used; why not.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// What the engine found: changes, best first, each with the probability of being exactly right that the model states.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The changes.
+    pub changes: Vec<(Change, Option<f32>)>,
+    /// Why there are none, where there are none.
+    pub unusable: String,
+}
+
+impl Found {
+    /// The changes that are stated with at least the probability `least`, or with none.
+    ///
+    /// # Errors
+    /// Why none is left.
+    pub fn believed(self, least: f32) -> Result<Vec<Change>, Nothing> {
+        if self.changes.is_empty() {
+            return Err(Nothing::Unusable(self.unusable));
+        }
+        let sure = self.changes.into_iter().filter(|(_, stated)| stated.is_none_or(|stated| stated >= least));
+        let sure: Vec<Change> = sure.map(|(change, _)| change).collect();
+        if sure.is_empty() { Err(Nothing::Unsure) } else { Ok(sure) }
+    }
+}
+
+/// Who asks for an offer, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The caret.
+    pub caret: usize,
+    /// What is about to be written at the caret: the rest of a menu's entry. An offer goes on with it.
+    pub ahead: &'a str,
+    /// A person asks, and wants alternatives.
+    pub invoked: bool,
+    /// Least stated probability of what is offered.
+    pub least: f32,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    proposal: Proposal,
+    confidence: Option<f32>,
+}
 
 /// Offers for one caret, best first; none is an answer too: nothing is to be offered here.
-#[derive(Clone, Debug, Default)]
+///
+/// Everything that can be used is held, whoever asked: how sure it must be is up to who asks next.
+#[derive(Clone, Debug)]
 pub struct Standing {
-    proposals: Vec<Proposal>,
-    /// Where nothing is to be offered: a version and a caret. Any edit ends that.
-    nothing_at: Option<(u64, usize)>,
+    held: Vec<Held>,
+    /// The document's version and the caret that the engine was asked about. That there is nothing, or nothing sure enough,
+    /// holds there alone.
+    made_at: (u64, usize),
+    /// Why nothing is held.
+    unusable: String,
     invoked: bool,
+    /// Bytes of a menu's entry that the engine was given behind the caret: no model proposed those.
+    given: usize,
 }
 
 impl Standing {
-    /// What an inference for `caret` brought; `invoked` when a person asked for it and wants alternatives.
+    /// What an inference brought for who asked.
     ///
     /// Changes that cannot be shown at the caret are left out.
     #[must_use]
-    pub fn new(
-        snapshot: &Snapshot,
-        caret: usize,
-        changes: impl IntoIterator<Item = Change>,
-        invoked: bool,
-    ) -> Self {
+    pub fn new(snapshot: &Snapshot, asked: &Asked<'_>, found: Found) -> Self {
         let version = snapshot.version();
-        let proposals: Vec<Proposal> = changes
-            .into_iter()
-            .filter_map(|change| at_caret(snapshot, caret, change))
-            .map(|change| Proposal::new(version, change))
-            .collect();
-        let nothing_at = proposals.is_empty().then_some((version, caret));
-        Self { proposals, nothing_at, invoked }
+        let Found { changes, mut unusable } = found;
+        if !changes.is_empty() {
+            "what the model has does not fit at the cursor".clone_into(&mut unusable);
+        }
+        let held = changes.into_iter().filter_map(|(change, confidence)| {
+            let change = at_caret(snapshot, asked.caret, change)?;
+            Some(Held { proposal: Proposal::new(version, change), confidence })
+        });
+        Self {
+            held: held.collect(),
+            made_at: (version, asked.caret),
+            unusable,
+            invoked: asked.invoked,
+            given: asked.ahead.len(),
+        }
     }
 
     /// The same after an edit; `None` when nothing of it holds any more, or the best was taken whole: what to
@@ -40,33 +105,49 @@ impl Standing {
         let takes = |proposal: &Proposal| {
             edit.changes().iter().any(|done| *done == proposal.change || *done == with_typed(proposal))
         };
-        if self.proposals.first().is_some_and(takes) {
+        if self.held.first().is_some_and(|held| takes(&held.proposal)) {
             return None;
         }
-        let proposals: Vec<Proposal> =
-            self.proposals.iter().filter_map(|proposal| proposal.rebase(edit)).collect();
-        (!proposals.is_empty()).then_some(Self { proposals, nothing_at: None, invoked: self.invoked })
+        let follow = |held: &Held| Some(Held { proposal: held.proposal.rebase(edit)?, ..*held });
+        let held: Vec<Held> = self.held.iter().filter_map(follow).collect();
+        (!held.is_empty()).then(|| Self { held, unusable: String::new(), ..*self })
     }
 
-    /// What accepting each offer at a caret changes: what was typed of it on the caret's line included, so that it stays
-    /// the same item for the client. `None` when it takes an inference to know.
+    /// What accepting each offer changes: what was typed of it on the caret's line included, so that it stays the same
+    /// item for the client. `None` when it takes an inference to know.
     ///
     /// A person who asks gets alternatives: what was found for an automatic request does not answer that.
     #[must_use]
-    pub fn offers(&self, snapshot: &Snapshot, caret: usize, invoked: bool) -> Option<Vec<Change>> {
-        if invoked && !self.invoked {
+    pub fn offers(&self, snapshot: &Snapshot, asked: &Asked<'_>) -> Option<Result<Vec<Change>, Nothing>> {
+        if asked.invoked && !self.invoked {
             return None;
         }
-        if self.nothing_at == Some((snapshot.version(), caret)) {
-            return Some(Vec::new());
+        let is_as_made = self.made_at == (snapshot.version(), asked.caret);
+        if self.held.is_empty() {
+            // Nothing at a caret says nothing about what comes behind a menu's entry, nor the other way round.
+            let answers = is_as_made && self.given == 0 && asked.ahead.is_empty();
+            return answers.then(|| Err(Nothing::Unusable(self.unusable.clone())));
         }
-        let offers: Vec<Change> = self
-            .proposals
+        let serves = |Held { proposal, .. }: &&Held| {
+            proposal.version == snapshot.version()
+                && proposal.change.range.start == asked.caret
+                && proposal.typed.len() + asked.ahead.len() >= self.given
+                && proposal.change.insert.starts_with(asked.ahead)
+        };
+        let changes: Vec<_> = self
+            .held
             .iter()
-            .filter(|proposal| proposal.version == snapshot.version() && proposal.change.range.start == caret)
-            .map(with_typed)
+            .filter(serves)
+            .map(|held| (with_typed(&held.proposal), held.confidence))
             .collect();
-        (!offers.is_empty()).then_some(offers)
+        if changes.is_empty() {
+            return None;
+        }
+        match (Found { changes, unusable: String::new() }).believed(asked.least) {
+            // Of a text that has grown the model may be surer.
+            Err(_) if !is_as_made => None,
+            answer => Some(answer),
+        }
     }
 }
 
@@ -100,15 +181,24 @@ mod tests {
     use super::*;
     use lacuna_text::{Document, Language};
 
+    const fn asked(caret: usize) -> Asked<'static> {
+        Asked { caret, ahead: "", invoked: false, least: 0.0 }
+    }
+
+    fn found(changes: &[Change]) -> Found {
+        let changes = changes.iter().map(|change| (change.clone(), None)).collect();
+        Found { changes, unusable: "no usable candidate".to_owned() }
+    }
+
     /// The texts offered at the caret after some edits, with the range each replaces.
     fn after(text: &str, changes: &[Change], edits: &[Edit], caret: usize) -> Option<Vec<(usize, String)>> {
         let mut document = Document::new(text, Language::PlainText);
-        let mut standing = Standing::new(&document, text.len(), changes.iter().cloned(), false);
+        let mut standing = Standing::new(&document, &asked(text.len()), found(changes));
         for edit in edits {
             document.apply(edit).unwrap();
             standing = standing.rebase(edit)?;
         }
-        let offers = standing.offers(&document, caret, false)?;
+        let offers = standing.offers(&document, &asked(caret))?.unwrap_or_default();
         Some(offers.into_iter().map(|change| (change.range.start, change.insert)).collect())
     }
 
@@ -191,10 +281,63 @@ mod tests {
     #[test]
     fn a_person_who_asks_gets_alternatives() {
         let document = Document::new("f(", Language::PlainText);
-        let automatic = Standing::new(&document, 2, [insert(2, "a")], false);
-        let invoked = Standing::new(&document, 2, [insert(2, "a")], true);
-        assert!(automatic.offers(&document, 2, true).is_none());
-        assert!(invoked.offers(&document, 2, true).is_some());
-        assert!(invoked.offers(&document, 2, false).is_some());
+        let by = |invoked| Asked { invoked, ..asked(2) };
+        let automatic = Standing::new(&document, &by(false), found(&[insert(2, "a")]));
+        let invoked = Standing::new(&document, &by(true), found(&[insert(2, "a")]));
+        assert!(automatic.offers(&document, &by(true)).is_none());
+        assert!(invoked.offers(&document, &by(true)).is_some());
+        assert!(invoked.offers(&document, &by(false)).is_some());
+    }
+
+    #[test]
+    fn how_sure_it_must_be_is_up_to_who_asks() {
+        let mut document = Document::new("f(", Language::PlainText);
+        let by = |caret, least| Asked { least, ..asked(caret) };
+        let changes = vec![(insert(2, "ab"), Some(0.4)), (insert(2, "c"), Some(0.2))];
+        let all = Found { changes, unusable: String::new() };
+        let standing = Standing::new(&document, &by(2, 0.9), all);
+        assert_eq!(standing.offers(&document, &by(2, 0.9)), Some(Err(Nothing::Unsure)));
+        assert_eq!(standing.offers(&document, &by(2, 0.3)), Some(Ok(vec![insert(2, "ab")])));
+        assert_eq!(standing.offers(&document, &by(2, 0.0)).map(|it| it.map(|it| it.len())), Some(Ok(2)));
+        let edit = Edit::insert(2, "a");
+        document.apply(&edit).unwrap();
+        let standing = standing.rebase(&edit).unwrap();
+        assert_eq!(standing.offers(&document, &by(3, 0.9)), None, "the model may be surer now");
+        let same_item = Change::new(2..3, "ab");
+        assert_eq!(standing.offers(&document, &by(3, 0.3)), Some(Ok(vec![same_item])));
+    }
+
+    #[test]
+    fn what_was_found_behind_a_menu_entry_needs_the_entry() {
+        let mut document = Document::new("comp", Language::PlainText);
+        let with = |caret, ahead: &'static str| Asked { ahead, ..asked(caret) };
+        let standing = Standing::new(&document, &with(4, "are"), found(&[insert(4, "are(one)")]));
+        let whole = Some(Ok(vec![insert(4, "are(one)")]));
+        assert_eq!(standing.offers(&document, &with(4, "are")), whole);
+        assert_eq!(standing.offers(&document, &with(4, "are(")), whole);
+        assert_eq!(standing.offers(&document, &with(4, "")), None, "nobody proposed `are` here");
+        assert_eq!(standing.offers(&document, &with(4, "ile")), None);
+        let edit = Edit::insert(4, "ar");
+        document.apply(&edit).unwrap();
+        let standing = standing.rebase(&edit).unwrap();
+        assert_eq!(standing.offers(&document, &with(6, "")), None);
+        let same_item = |end| Some(Ok(vec![Change::new(4..end, "are(one)")]));
+        assert_eq!(standing.offers(&document, &with(6, "e")), same_item(6));
+        let edit = Edit::insert(6, "e");
+        document.apply(&edit).unwrap();
+        let standing = standing.rebase(&edit).unwrap();
+        assert_eq!(standing.offers(&document, &with(7, "")), same_item(7), "it was taken");
+    }
+
+    #[test]
+    fn nothing_says_why() {
+        let document = Document::new("f(", Language::PlainText);
+        let why = |standing: &Standing, caret| standing.offers(&document, &asked(caret));
+        let standing = Standing::new(&document, &asked(2), found(&[]));
+        assert_eq!(why(&standing, 2), Some(Err(Nothing::Unusable("no usable candidate".to_owned()))));
+        assert_eq!(why(&standing, 1), None);
+        let standing = Standing::new(&document, &asked(2), found(&[Change::new(0..1, "x")]));
+        let Some(Err(Nothing::Unusable(reason))) = why(&standing, 2) else { panic!("{standing:?}") };
+        assert!(reason.contains("does not fit"), "{reason}");
     }
 }

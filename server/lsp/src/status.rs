@@ -92,6 +92,8 @@ impl Status {
         self.update(|facts| {
             facts.engine = State::Busy;
             facts.step = None;
+            // What it was about is over; else it would be told once more when this is done.
+            facts.note = None;
             facts.counters.inferences_started += 1;
         });
     }
@@ -144,9 +146,6 @@ impl Status {
     /// One was answered by nothing, since the model was not sure enough of what it had.
     pub fn unsure(&self) {
         self.lock().counters.unsure += 1;
-        self.note(Some(
-            "no proposal here: the model was too unsure of what it had (`minConfidence`)".to_owned(),
-        ));
     }
 
     /// What the last inference cost.
@@ -159,7 +158,7 @@ impl Status {
         self.update(|facts| facts.disabled = disabled);
     }
 
-    /// Says why a document gets no proposals, or that it does again.
+    /// Says why there is no proposal, or that there is one again.
     pub fn note(&self, note: Option<String>) {
         if self.lock().note != note {
             self.update(|facts| facts.note = note);

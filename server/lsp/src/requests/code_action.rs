@@ -32,7 +32,7 @@ impl Query for CodeActions {
 
     fn answer(shared: &Arc<Shared>, intake: Intake, params: Self::Params) -> Result<Self::Result> {
         let Some(view) = intake.view else { return Ok(Vec::new()) };
-        if settings_for(shared, &view).is_none() {
+        if settings_for(shared, &view).is_err() {
             return Ok(Vec::new());
         }
         let mut actions = Vec::new();

@@ -69,6 +69,7 @@ impl Work for ExecuteCommand {
             }
             "lacuna.status" => Ok(json!(shared.status.params())),
             "lacuna.restartEngine" => {
+                shared.documents().take_down();
                 shared.worker.restart(shared.settings().engine.clone());
                 Ok(Value::Null)
             }

@@ -39,8 +39,13 @@ impl Work for InlineCompletion {
 fn items(shared: &Shared, proposed: Proposed) -> Vec<InlineCompletionItem> {
     let encoding = shared.encoding();
     let snapshot = &proposed.view.snapshot;
+    let splits_at_lf = shared.client_abilities().splits_at_lf;
+    let text = |insert: &str| match splits_at_lf {
+        true => insert.replace("\r\n", "\n").replace('\r', "\n"),
+        false => insert.to_owned(),
+    };
     let item = |change: &lacuna_text::Change| InlineCompletionItem {
-        insert_text: change.insert.clone().into(),
+        insert_text: text(&change.insert).into(),
         filter_text: None,
         range: Some(convert::lsp_range(snapshot, &change.range, encoding)),
         command: None,
