@@ -151,6 +151,14 @@ impl Engine for DiffusionEngine {
         Arc::new(move |text| tokenizer.encode(text).map_or(text.len(), |ids| ids.len()))
     }
 
+    fn hole_tokens(&self, prefix: &str, text: &str) -> usize {
+        let lead = match self.abilities.whole_text {
+            true => None,
+            false => heal(&self.tokenizer, prefix).ok().and_then(|(_, lead)| lead),
+        };
+        self.count_tokens(&format!("{}{text}", lead.map_or_else(String::new, |lead| lead.text)))
+    }
+
     fn infill(
         &mut self,
         request: &InfillRequest,

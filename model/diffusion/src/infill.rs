@@ -210,7 +210,10 @@ impl DiffusionEngine {
         let written = self.written(job, run)?;
         self.compete(job, written, candidates, run)?;
         let seeds = self.seeded(job, candidates, (job.drafts.seeds, 0), run)?;
-        let drafts = self.drafts_from_noise(job, seeds, run)?;
+        let drafts = match job.request.sampling.canvases {
+            Some(false) => self.condense_batch(job, seeds, run)?,
+            _ => self.drafts_from_noise(job, seeds, run)?,
+        };
         self.compete(job, drafts, candidates, run)?;
         let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
         let revised = self.condense_batch(job, again, run)?;

@@ -3,7 +3,8 @@
 //! Whatever is discrete (accepted positions, argmax, the canvas, the stop flag) must be equal; logits and entropies may
 //! differ by [`TOLERANCE`], because both sides compute in f32 and sum in different orders.
 //!
-//! `LACUNA_PARITY_DIR=<dir>` adds every recording under that directory.
+//! `LACUNA_PARITY_DIR=<dir> cargo test -p lacuna-diffusion --test parity -- --ignored --nocapture` takes every recording under that
+//! directory. The largest difference of each is printed (`--nocapture`).
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests")]
 
@@ -11,9 +12,9 @@ use lacuna_diffusion::replay::replay;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
-/// The committed recordings differ by less than 1e-4 (the reference from itself by up to 2e-5, see the fixtures' README).
-/// Twenty times that leaves room for other instruction sets, and a mistake shows as differences of order 1.
-const TOLERANCE: f32 = 2e-3;
+/// The committed recordings differ by up to 4e-5 (the reference from itself by up to 2e-5, see the fixtures' README). Five times
+/// that leaves room for other instruction sets, and a mistake shows as differences of order 1.
+const TOLERANCE: f32 = 2e-4;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity")
@@ -53,7 +54,7 @@ fn check(input: &Path) -> Option<f32> {
     let (_, header) = SafeTensors::read_metadata(&expected).unwrap();
     if let Some(spread) = header.metadata().as_ref().and_then(|metadata| metadata.get("reference_spread")) {
         let spread: f32 = spread.parse().unwrap();
-        if spread > TOLERANCE / 10.0 {
+        if spread > TOLERANCE / 5.0 {
             return None;
         }
     }
@@ -87,13 +88,17 @@ fn every_committed_recording_is_reproduced() {
     let found = recordings(&fixtures());
     assert_eq!(found.len(), 6, "recordings of fixtures/parity");
     for input in found {
-        assert!(check(&input).is_some(), "{}: the reference is uncertain of itself", input.display());
+        let largest = check(&input);
+        println!("{}: {largest:?}", input.display());
+        assert!(largest.is_some(), "{}: the reference is uncertain of itself", input.display());
     }
 }
 
 #[test]
+#[ignore = "needs recordings: LACUNA_PARITY_DIR"]
 fn every_recording_of_the_given_directory_is_reproduced() {
-    let Some(root) = std::env::var_os("LACUNA_PARITY_DIR") else { return };
+    let root =
+        std::env::var_os("LACUNA_PARITY_DIR").expect("LACUNA_PARITY_DIR names a directory of recordings");
     let found = recordings(Path::new(&root));
     assert!(!found.is_empty(), "LACUNA_PARITY_DIR holds no recording");
     let mut reproduced = 0;

@@ -89,6 +89,12 @@ pub trait Engine: Send {
         (self.counter())(text)
     }
 
+    /// How many tokens a hole has that `text` fills after `prefix`: an engine may take back what the cursor cut.
+    fn hole_tokens(&self, prefix: &str, text: &str) -> usize {
+        let _ = prefix;
+        self.count_tokens(text)
+    }
+
     /// Fills (or, with [`crate::Start::Text`], refines) a hole. Cancellation is noticed within one layer's time.
     ///
     /// # Errors

@@ -174,6 +174,7 @@ impl SamplingArgs {
             seed: self.seed,
             lengths: None,
             drafts: None,
+            canvases: None,
         })
     }
 }

@@ -7,6 +7,7 @@
 use super::board::Run;
 use super::bootstrap::{Interval, interval};
 use super::kept::Answers;
+use super::methods::Way;
 use super::metrics::mean;
 
 /// One measure, then and now.
@@ -55,6 +56,39 @@ impl Change {
     }
 }
 
+/// Of the answers that are shown, the share that must keep the syntax.
+const SYNTAX_KEPT_MIN: f64 = 0.97;
+
+/// Of all cases, the share whose answer may end with what stands after the hole.
+const REPEATS_SUFFIX_MAX: f64 = 0.005;
+
+/// What a run of ours must hold, whatever was committed before: what is shown is code, and says nothing twice.
+pub fn broken_promises(run: &Run) -> Vec<String> {
+    if run.way != Way::Diffusion {
+        return Vec::new();
+    }
+    let share = |values: Vec<bool>| mean(values.into_iter().map(|value| f64::from(u8::from(value))));
+    let shown = run.outcomes.iter().filter(|outcome| outcome.answered);
+    let kept = share(shown.map(|outcome| outcome.syntax_kept).collect());
+    let repeated = share(run.outcomes.iter().map(|outcome| outcome.repeats_suffix).collect());
+    let mut broken = Vec::new();
+    if kept < SYNTAX_KEPT_MIN {
+        let least = SYNTAX_KEPT_MIN * 100.0;
+        broken.push(format!(
+            "{:.1} % of the answers keep the syntax, expected at least {least} %",
+            kept * 100.0
+        ));
+    }
+    if repeated > REPEATS_SUFFIX_MAX {
+        let most = REPEATS_SUFFIX_MAX * 100.0;
+        broken.push(format!(
+            "{:.1} % repeat what follows the hole, expected at most {most} %",
+            repeated * 100.0
+        ));
+    }
+    broken
+}
+
 /// The changes of one method's run against what was kept of it.
 ///
 /// # Errors
@@ -90,7 +124,6 @@ mod tests {
     use super::*;
     use crate::commands::eval::answer::tests::outcome;
     use crate::commands::eval::kept::Kept;
-    use crate::commands::eval::methods::Way;
 
     /// 200 cases of which `before` and `after` are exact, from the first on.
     fn exact_match(before: usize, after: usize) -> Change {
@@ -119,6 +152,26 @@ mod tests {
         assert!(exact_match(40, 50).rose());
         let line = exact_match(50, 40).describe();
         assert!(line.starts_with("exact match: 25.0 % → 20.0 % (-5.0 points"), "{line}");
+    }
+
+    #[test]
+    fn broken_syntax_and_repeated_suffixes_are_counted() {
+        let run = |broken: usize, repeats: usize| {
+            let outcomes = (0..200).map(|n| {
+                let mut outcome = outcome("line", false, 0.5);
+                (outcome.syntax_kept, outcome.repeats_suffix) = (n >= broken, n < repeats);
+                outcome
+            });
+            Run { way: Way::Diffusion, outcomes: outcomes.collect(), frames: Vec::new() }
+        };
+        assert!(broken_promises(&run(6, 1)).is_empty());
+        assert_eq!(
+            broken_promises(&run(7, 2)),
+            [
+                "96.5 % of the answers keep the syntax, expected at least 97 %",
+                "1.0 % repeat what follows the hole, expected at most 0.5 %"
+            ]
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum Way {
     // What a user gets.
     #[default]
     Diffusion,
+    // Ours without canvases: drafts of the causal pass and earlier code, under the same score.
+    Drafts,
     // Canvases that begin as noise only: no draft of the causal pass, no earlier code.
     DiffusionNoise,
     // As `DiffusionNoise`, one length for every hole of a kind.
@@ -39,8 +41,9 @@ const fn fixed_tokens(shape: RegionKind) -> usize {
 
 impl Way {
     /// All, in the order of the scorecard.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Diffusion,
+        Self::Drafts,
         Self::DiffusionNoise,
         Self::DiffusionFixed,
         Self::DiffusionOracleLength,
@@ -53,6 +56,7 @@ impl Way {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Diffusion => "diffusion",
+            Self::Drafts => "drafts",
             Self::DiffusionNoise => "diffusion-noise",
             Self::DiffusionFixed => "diffusion-fixed",
             Self::DiffusionOracleLength => "diffusion-oracle-length",
@@ -76,7 +80,8 @@ impl Way {
     pub fn sampling(self, sampling: &Sampling, case: &Case, engine: &dyn Engine) -> Sampling {
         let length = match self {
             Self::DiffusionFixed => Some(fixed_tokens(case.shape)),
-            Self::DiffusionOracleLength => Some(engine.count_tokens(&case.answer)),
+            Self::Drafts => return Sampling { canvases: Some(false), ..sampling.clone() },
+            Self::DiffusionOracleLength => Some(engine.hole_tokens(&case.prompt, &case.answer)),
             Self::DiffusionNoise => None,
             _ => return sampling.clone(),
         };
@@ -158,6 +163,8 @@ mod tests {
         assert!(lengths(Way::Diffusion).is_empty());
         let noise = Way::DiffusionNoise.sampling(&Sampling::default(), &case, &engine);
         assert_eq!((noise.drafts, noise.lengths), (Some(false), None));
+        let drafts = Way::Drafts.sampling(&Sampling::default(), &case, &engine);
+        assert_eq!((drafts.drafts, drafts.canvases), (None, Some(false)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::board::{Order, Run, run_all};
 use super::cases::Case;
-use super::compare::changes;
+use super::compare::{broken_promises, changes};
 use super::methods::Way;
 use super::options::Eval;
 use super::report::EvalReport;
@@ -62,6 +62,10 @@ fn compare(path: &Path, runs: &[Run], output: &mut Output) -> Result<(), Failure
             if change.fell() {
                 fell.push(line);
             }
+        }
+        for line in broken_promises(run) {
+            output.line(&line)?;
+            fell.push(line);
         }
     }
     output.flush()?;
