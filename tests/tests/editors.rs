@@ -119,19 +119,19 @@ fn neovim_finds_the_plugin_that_was_written() {
     assert_eq!(editors(home.path(), &["neovim", "--write"]).code, Some(0));
     let init = home.path().join("init.lua");
     fs::write(&init, editors(home.path(), &["neovim"]).stdout).unwrap();
-    let loaded = "+lua io.write(vim.inspect({ vim.fn.exists(':Lacuna'), vim.lsp.is_enabled('lacuna') }))";
+    let loaded = "+lua io.write(vim.inspect({ vim.fn.exists(':Lacuna'), vim.lsp.is_enabled('lacuna'), vim.bo.filetype }))";
     let mut command = Command::new(neovim);
     command
         .args(["--headless", "-u"])
         .arg(&init)
-        .args([loaded, "+help lacuna", "+qa!"])
+        .args(["+silent! help lacuna", loaded, "+qa!"])
         .env("HOME", home.path());
     for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
         command.env_remove(variable);
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("{ 2, true }"), "{output:?}");
+    assert!(output.status.success() && said.contains("{ 2, true, \"help\" }"), "{output:?}");
 }
 
 #[test]

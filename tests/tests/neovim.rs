@@ -39,6 +39,14 @@ fn accepting_ghost_text_leaves_what_was_shown() {
 }
 
 #[test]
+fn accepting_in_a_file_with_crlf_keeps_its_line_ends() {
+    let candidates = vec!["wert(1);\n    wert(2);\n    wert(3)".to_owned()];
+    for case in ["accept_in_a_file_with_crlf", "plugin_accepts_in_a_file_with_crlf"] {
+        check_with_script(case, &Script { candidates: candidates.clone(), ..Script::default() });
+    }
+}
+
+#[test]
 fn proposals_can_be_cycled_through() {
     check("cycle");
 }
@@ -195,6 +203,16 @@ fn the_plugin_says_why_there_is_no_model() {
 #[test]
 fn the_plugin_starts_one_server_for_all_folders() {
     check("plugin_has_one_server");
+}
+
+#[test]
+fn the_plugin_knows_the_folders_of_its_start() {
+    check_with_script("plugin_knows_the_folders_of_its_start", &Script::default());
+}
+
+#[test]
+fn the_plugin_says_where_it_works() {
+    check_with_script("plugin_in_another_buffer", &Script::default());
 }
 
 #[test]

@@ -5,8 +5,7 @@ return {
   root_markers = { 'lacuna.toml', '.git', 'Cargo.toml', 'pyproject.toml' },
   reuse_client = function(client, config) -- one for all folders: a second server is a second copy of the model
     local is_ours = client.name == config.name and not client:is_stopped()
-    local folder = is_ours and client.initialized and config.root_dir
-    if folder then pcall(client._add_workspace_folder, client, folder) end
+    if is_ours then require('lacuna').add_folder(client, config.root_dir) end
     return is_ours
   end,
   handlers = {

@@ -24,6 +24,16 @@ function cases.accept()
   editor:quit()
 end
 
+function cases.accept_in_a_file_with_crlf()
+  local editor = Editor.open('a.rs', 'fn a() -> u32 {\r\n    \r\n}\r\n')
+  editor:keys('jA')
+  local ghost = editor:wait_for_ghost()
+  assert(ghost.text == 'wert(1);\n    wert(2);\n    wert(3)', vim.inspect(ghost.text))
+  editor:keys('<M-CR>')
+  editor:wait_for_lines({ 'fn a() -> u32 {', '    wert(1);', '    wert(2);', '    wert(3)', '}' })
+  editor:quit()
+end
+
 function cases.cycle()
   local editor, first = ghosts.open({ candidates = 5 })
   local seen, ghost = { [first.text] = true }, first

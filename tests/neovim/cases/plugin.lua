@@ -193,9 +193,50 @@ function cases.plugin_has_one_server()
     end)
     editor:assert_in_step()
   end
+  local again = other .. '/again.rs' -- of a folder that is known
+  vim.fn.writefile({ 'fn again() {', '}' }, again)
+  editor:lua("vim.cmd('messages clear')")
+  editor:lua("vim.cmd('silent edit ' .. ...)", again)
+  editor:wait('the server', function()
+    return editor:lua("return #vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })") == 1
+  end)
+  editor:assert_in_step()
+  assert(editor:messages() == '', 'said for no reason: ' .. editor:messages())
   assert(editor:lua("return #vim.lsp.get_clients({ name = 'lacuna' })") == 1, 'more than one server')
   local folders = editor:lua("return vim.lsp.get_clients({ name = 'lacuna' })[1].workspace_folders")
   assert(#folders == 2 and vim.iter(folders):any(function(it) return it.name == other end), vim.inspect(folders))
+  editor:quit()
+end
+
+-- Two projects at once, as a restored session opens them: the second one's file comes while the server starts.
+function cases.plugin_knows_the_folders_of_its_start()
+  local editor = Editor.start('point.rs', texts.RUST, nil, 'plugin_user.lua')
+  local other = vim.fn.tempname()
+  vim.fn.mkdir(other .. '/.git', 'p')
+  vim.fn.writefile({ 'fn main() {', '}' }, other .. '/main.rs')
+  local is_early = editor:lua([[
+    vim.cmd('silent edit ' .. ...)
+    local client = vim.lsp.get_clients({ name = 'lacuna', _uninitialized = true })[1]
+    return client ~= nil and not client.initialized
+  ]], other .. '/main.rs')
+  assert(is_early, 'the server was there before the second file')
+  editor:wait_for_model()
+  editor:wait('the second folder', function()
+    local folders = editor:lua("return vim.lsp.get_clients({ name = 'lacuna' })[1].workspace_folders")
+    return #folders == 2 and vim.iter(folders):any(function(it) return it.name == other end)
+  end)
+  editor:quit()
+end
+
+-- In a buffer that the server does not have, a command says so, and where it works.
+function cases.plugin_in_another_buffer()
+  local editor = open('point.rs', texts.RUST)
+  editor:keys('<Esc>:enew<CR>')
+  editor:keys(':Lacuna fill<CR>')
+  wait_for_message(editor, 'Lacuna: it does not work in this buffer, but in the file types rust, python')
+  editor:keys(':Lacuna status<CR>')
+  wait_for_message(editor, 'Lacuna: ready: ')
+  editor:keys(':bprevious<CR>')
   editor:quit()
 end
 
@@ -220,10 +261,11 @@ function cases.plugin_has_help()
   local left = editor:lua([[
     local plugin = vim.api.nvim_get_runtime_file('doc/lacuna.txt', true)[1]
     local copy = vim.fn.tempname()
-    vim.fn.mkdir(copy .. '/doc', 'p')
-    assert(vim.uv.fs_copyfile(plugin, copy .. '/doc/lacuna.txt'))
-    vim.cmd.helptags(copy .. '/doc')
-    vim.opt.runtimepath:append(copy)
+    vim.fn.mkdir(copy, 'p')
+    assert(vim.uv.fs_copyfile(plugin, copy .. '/lacuna.txt'))
+    vim.cmd.helptags(copy)
+    local made, shipped = vim.fn.readfile(copy .. '/tags'), vim.fn.readfile(vim.fs.dirname(plugin) .. '/tags')
+    assert(vim.deep_equal(made, shipped), 'doc/tags is not that of doc/lacuna.txt: run :helptags there')
     local text = table.concat(vim.fn.readfile(plugin), '\n')
     local wanted = { 'lacuna', 'lacuna.txt', ':Lacuna', 'lacuna-setup', 'g:lacuna_status' }
     for link in text:gmatch('|(%S-)|') do

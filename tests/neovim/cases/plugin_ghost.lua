@@ -88,6 +88,20 @@ function cases.plugin_accepts_by_line()
   editor:quit()
 end
 
+-- In a file with CRLF the line breaks of the text are Neovim's own: no carriage return is shown or comes into a line.
+function cases.plugin_accepts_in_a_file_with_crlf()
+  local editor = Editor.open('a.rs', 'fn a() -> u32 {\r\n    \r\n}\r\n', nil, 'plugin_user.lua')
+  editor:keys('jA')
+  local ghost = editor:wait_for_ghost()
+  assert(ghost.text == 'wert(1);\n    wert(2);\n    wert(3)', vim.inspect(ghost.text))
+  ghost = take(editor, ghost, '<M-C-Right>', 'wert(1);')
+  editor:assert_in_step()
+  take(editor, ghost, '<M-C-Right>', '\n    wert(2);')
+  editor:keys('<M-CR>')
+  editor:wait_for_lines({ 'fn a() -> u32 {', '    wert(1);', '    wert(2);', '    wert(3)', '}' })
+  editor:quit()
+end
+
 -- What stands behind the caret and is in the text too goes with its last part.
 function cases.plugin_in_front_of_a_bracket()
   local editor = Editor.open('point.rs', (texts.RUST:gsub('other%.x\n', 'other.x)\n')), nil, 'plugin_user.lua')

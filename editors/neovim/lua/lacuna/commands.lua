@@ -43,9 +43,13 @@ local function tell(it) vim.notify('Lacuna: ' .. it.message) end
 function run.status(client) execute(client, 'lacuna.status', {}, tell) end
 
 function M.run(call)
-  local client, subcommand = vim.lsp.get_clients({ name = 'lacuna' })[1], run[call.fargs[1]]
+  local here, subcommand = vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })[1], run[call.fargs[1]]
+  local client = here or vim.lsp.get_clients({ name = 'lacuna' })[1]
+  local needs_buffer = subcommand == run.fill or subcommand == run.refine
   local against = not subcommand and 'one of ' .. table.concat(names, ', ') .. '?'
     or not client and subcommand ~= run.log and 'no server runs; see :checkhealth lacuna'
+    or needs_buffer and not here and 'it does not work in this buffer, but in the file types '
+      .. table.concat(vim.lsp.config.lacuna.filetypes, ', ')
   if against then return vim.notify('Lacuna: ' .. against, vim.log.levels.WARN) end
   subcommand(client, call)
 end

@@ -1,5 +1,5 @@
 -- What a user configures and calls: setup, acceptance of ghost text, the state for a status line.
-local M, keymap = {}, {
+local M, waiting, keymap = {}, {}, {
   accept = '<M-CR>', accept_word = '<M-Right>', accept_line = '<M-C-Right>', next = '<M-]>', prev = '<M-[>',
 }
 
@@ -78,9 +78,17 @@ function M.on_status(status)
   vim.cmd.redrawstatus({ bang = true })
 end
 
+--- Tells the server of a further file's folder, once it can be told; Neovim prints a line for one that is known.
+function M.add_folder(client, folder)
+  if folder and not client.initialized then return table.insert(waiting, folder) end
+  local is_known = vim.iter(client.workspace_folders or {}):any(function(it) return it.name == folder end)
+  if folder and not is_known then pcall(client._add_workspace_folder, client, folder) end
+end
+
 function M.on_attach(client_id, buf)
   local client = vim.lsp.get_client_by_id(client_id)
   if not client or client.name ~= 'lacuna' then return end
+  while waiting[1] do M.add_folder(client, table.remove(waiting)) end
   if not vim.lsp.inline_completion then -- before Neovim 0.12: an item of the completion menu
     local asks_first = vim.o.completeopt:find('no[is]') ~= nil -- noinsert, noselect: else it would come by itself
     return vim.lsp.completion.enable(true, client_id, buf, { autotrigger = asks_first })

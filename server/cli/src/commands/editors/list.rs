@@ -105,7 +105,7 @@ pub const EDITORS: &[Editor] = &[
         setup: Setup::Own {
             folder: (Base::Data, "nvim/site/pack/lacuna/start/lacuna"),
             files: editor_files!("neovim":
-                "README.md", "doc/lacuna.txt", "lsp/lacuna.lua", "lua/lacuna/commands.lua", "lua/lacuna/frames.lua",
+                "README.md", "doc/lacuna.txt", "doc/tags", "lsp/lacuna.lua", "lua/lacuna/commands.lua", "lua/lacuna/frames.lua",
                 "lua/lacuna/health.lua", "lua/lacuna/init.lua", "plugin/lacuna.lua"),
             printed: "require('lacuna').setup()\n",
         },
