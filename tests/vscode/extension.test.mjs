@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
 import { after, before, beforeEach, test } from 'node:test';
 import { PATIENCE_MS, Workbench, applied } from './workbench.mjs';
 
@@ -241,6 +242,9 @@ test('where a language is off nothing is asked, and on it is asked again', async
   await code.type('        let mut a');
   await code.command('Trigger Inline Suggestion');
   await code.type('b');
+  await code.command('Lacuna: Fill Here');
+  await code.page.locator('.notification-toast', { hasText: 'Lacuna: off for rust' }).first().waitFor();
+  await code.command('Notifications: Clear All Notifications');
   await code.command('Lacuna: Turn On or Off for This Language');
   await code.until('the bar is as before', async () => !/off for rust/.test(await code.bar().locator('a').getAttribute('aria-label')));
   assert.equal(code.requests(INLINE, since).length, 0);
@@ -248,7 +252,18 @@ test('where a language is off nothing is asked, and on it is asked again', async
   const on = code.traffic().length;
   await code.type('c');
   await code.until('a request', () => code.requests(INLINE, on).length > 0);
-  await code.says(/ready/);
+  await code.says(/ready|no proposal here/);
+});
+
+test('a file that is left out: a command says so', async () => {
+  code.configure({ 'lacuna.files.exclude': ['off.rs'] });
+  await code.goto('off.rs', 11, 12);
+  await configured(/off\.rs/);
+  await code.command('Lacuna: Fill Here');
+  await code.page.locator('.notification-toast', { hasText: 'the setting `files` leaves it out' }).first().waitFor();
+  await code.command('Notifications: Clear All Notifications');
+  code.configure({});
+  await configured(/"exclude":\[[^\]]*\.env/);
 });
 
 test('all of it off: the state is disabled, the engine does not run', async () => {
@@ -294,6 +309,19 @@ test('no server: the message says what to do, and setting the path mends it', as
   code.configure({});
   await code.says(/ready/);
   assert.equal(code.requests('initialize').length, initialized + 1);
+});
+
+test('a path that changes twice at once leaves one server', async () => {
+  const initialized = code.requests('initialize').length;
+  const other = `${code.server}-too`;
+  symlinkSync(code.server, other);
+  code.configure({ 'lacuna.server.path': other });
+  await code.until('the first change', () => code.requests('initialize').length > initialized);
+  code.configure({});
+  await code.command('Lacuna: Restart');
+  await code.until('a server for the second', () => code.requests('initialize').length > initialized + 1);
+  await code.says(/ready/);
+  await code.until('one server', () => code.servers() === 1);
 });
 
 test('without the setting: told how to install it, and found where cargo puts it', async (t) => {

@@ -122,6 +122,12 @@ export class Workbench {
     process.kill(Number(readFileSync(this.pidFile, 'utf8')), 'SIGKILL');
   }
 
+  /** How many servers run. */
+  servers() {
+    const { stdout } = spawnSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+    return stdout.split('\n').filter((line) => line.includes('tee.mjs') && line.includes(this.recording)).length;
+  }
+
   userSettings() {
     return JSON.parse(readFileSync(join(this.root, 'data/User/settings.json'), 'utf8'));
   }

@@ -1,6 +1,6 @@
 // Shows the text condensing: frames of the canvas as decorations at the hole, until the fill is over or the text changes.
 
-import { Position, Range, ThemeColor, type DecorationOptions, type Disposable, type TextEditor, window, workspace } from 'vscode';
+import { Range, ThemeColor, type DecorationOptions, type Disposable, type TextEditor, window, workspace } from 'vscode';
 import { type Frame, runs } from './frames.ts';
 
 /** Frames come faster than anybody sees; the newest one is drawn this often. */
@@ -11,17 +11,20 @@ export class Canvas implements Disposable {
   private readonly text = window.createTextEditorDecorationType({});
   private readonly replaced = window.createTextEditorDecorationType({ opacity: '0.4' });
   private frame: Frame | undefined;
+  private uri: string | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   /** Takes a frame; those of the batch's other canvases are not shown. */
   take(frame: Frame): void {
     if (frame.canvas !== 0 || workspace.getConfiguration('workbench').get('reduceMotion') === 'on') return;
     this.frame = frame;
+    this.uri = frame.uri;
     if (this.timer === undefined) this.draw();
   }
 
-  /** Takes everything away. */
-  clear(): void {
+  /** Takes everything away, where it is of this document. */
+  clear(uri = this.uri): void {
+    if (uri !== this.uri) return;
     clearTimeout(this.timer);
     this.timer = this.frame = undefined;
     for (const editor of window.visibleTextEditors) this.decorate(editor, [], []);
@@ -38,11 +41,10 @@ export class Canvas implements Disposable {
     this.timer = frame && setTimeout(() => this.draw(), REDRAW_MS);
     this.frame = undefined;
     if (frame === undefined) return;
-    for (const editor of window.visibleTextEditors) {
-      const { document } = editor;
-      if (document.uri.toString() !== frame.uri || document.version !== frame.version) continue;
+    const shows = ({ document }: TextEditor) => `${document.uri}` === frame.uri && document.version === frame.version;
+    for (const editor of window.visibleTextEditors.filter(shows)) {
       const { start, end } = frame.range;
-      const range = new Range(new Position(start.line, start.character), new Position(end.line, end.character));
+      const range = new Range(start.line, start.character, end.line, end.character);
       const at = new Range(range.start, range.start);
       this.decorate(editor, runs(frame.cells).map(({ text, settled }) => drawn(at, text, settled)), range.isEmpty ? [] : [range]);
     }

@@ -16,10 +16,13 @@ import { type Status, allows, shown } from './status.ts';
 
 /** Fills are often over before a person reads that one began; only those that last are shown. */
 const BUSY_AFTER_MS = 120;
+/** A server that is still starting cannot be stopped; one that never gets there is not waited for. */
+const START_MS = 3000;
 const SERVER_SETTING = 'lacuna.server.path';
 
 const settings = () => workspace.getConfiguration('lacuna');
 const works = ({ languageId }: TextDocument) => settings().get('enabled', true) && allows(settings().get('languages', {}), languageId);
+const languageOff = (document?: TextDocument) => (document && !works(document) ? document.languageId : undefined);
 
 class Lacuna {
   private readonly log = window.createOutputChannel('Lacuna', { log: true });
@@ -28,6 +31,8 @@ class Lacuna {
   private readonly extension: string;
   private status: Status = { state: 'starting', message: 'starting the server' };
   private client: LanguageClient | undefined;
+  private started: Promise<void> = Promise.resolve();
+  private turn: Promise<void> = Promise.resolve();
   private busy: NodeJS.Timeout | undefined;
 
   constructor({ extensionPath, subscriptions }: ExtensionContext) {
@@ -50,7 +55,7 @@ class Lacuna {
       this.log, this.bar, this.canvas,
       ...Object.entries(all).map(([name, run]) => commands.registerCommand(name, run)),
       window.onDidChangeActiveTextEditor(() => this.show(this.status)),
-      workspace.onDidChangeTextDocument(({ contentChanges }) => contentChanges.length > 0 && this.canvas.clear()),
+      workspace.onDidChangeTextDocument(({ contentChanges, document }) => contentChanges.length > 0 && this.canvas.clear(`${document.uri}`)),
       workspace.onDidChangeConfiguration((change) => {
         if (change.affectsConfiguration(SERVER_SETTING)) void this.start();
         else if (change.affectsConfiguration('lacuna')) this.show(this.status);
@@ -58,14 +63,16 @@ class Lacuna {
     );
   }
 
-  /** Starts the server, anew where one runs; says what to do where there is none. */
-  async start(): Promise<void> {
-    await this.stop();
+  /** Starts the server, anew where one runs; says what to do where there is none. One after the other: each start stops the server before it. */
+  start(): Promise<void> {
+    return (this.turn = this.turn.then(() => this.stop()).then(() => this.launch()));
+  }
+
+  private launch(): void {
     const setting = settings().get('server.path', '').trim();
     const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-    const windows = process.platform === 'win32';
-    const { program, missing } = find({ setting, home: homedir(), path, extension: this.extension, windows }, isProgram);
-    if (missing !== undefined) return this.miss(missing);
+    const { program, missing } = find({ setting, home: homedir(), path, extension: this.extension, windows: process.platform === 'win32' }, isProgram);
+    if (missing !== undefined) return void this.miss(missing);
     this.log.info(`server: ${program}`);
     const client = new LanguageClient('lacuna', 'Lacuna', { command: program, args: ['lsp'] }, this.options());
     this.client = client;
@@ -75,20 +82,20 @@ class Lacuna {
       if (newState === State.Starting) this.show({ state: 'starting', message: 'starting the server' });
       if (newState === State.Stopped && client === this.client) this.show({ state: 'error', message: 'the server has stopped; its log says why' });
     });
-    await client.start().catch((error: Error) => this.show({ state: 'error', message: `${program} does not start: ${error.message}` }));
+    this.started = client.start().catch((error: Error) => this.show({ state: 'error', message: `${program} does not start: ${error.message}` }));
   }
 
   async stop(): Promise<void> {
     const { client } = this;
     this.client = undefined;
+    await Promise.race([this.started, new Promise((done) => setTimeout(done, START_MS))]);
     await client?.dispose().catch((error: Error) => this.log.warn(error.message));
   }
 
   private options(): LanguageClientOptions {
     return {
       documentSelector: [{ scheme: 'file' }, { scheme: 'untitled' }],
-      outputChannel: this.log,
-      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      outputChannel: this.log, revealOutputChannelOn: RevealOutputChannelOn.Never,
       synchronize: { configurationSection: 'lacuna' },
       middleware: {
         // Where Lacuna is off, nothing is asked.
@@ -96,20 +103,15 @@ class Lacuna {
         provideCompletionItem: (document, place, context, token, next) => (works(document) ? next(document, place, context, token) : undefined),
         provideCodeActions: (document, range, context, token, next) => (works(document) ? next(document, range, context, token) : undefined),
         // The editor would swallow the reason.
-        resolveCodeAction: async (item, token, next) => {
-          try {
-            return await next(item, token);
-          } catch (error) {
-            if (!(error instanceof CancellationError)) void window.showWarningMessage(`Lacuna: ${(error as Error).message}`);
-            return item;
-          }
-        },
+        resolveCodeAction: (item, token, next) => Promise.resolve(next(item, token)).catch((error: Error) => {
+          if (!(error instanceof CancellationError)) void window.showWarningMessage(`Lacuna: ${error.message}`);
+          return item;
+        }),
         // The server's path is no setting of the server's.
         workspace: {
           configuration: async (params, token, next) => {
             const values = await next(params, token);
-            if (!Array.isArray(values)) return values;
-            return values.map((value) => ({ ...value, server: undefined }));
+            return Array.isArray(values) ? values.map((value) => ({ ...value, server: undefined })) : values;
           },
         },
       },
@@ -119,10 +121,7 @@ class Lacuna {
   private show(status: Status): void {
     const wasReady = this.status.state === 'ready' || this.busy !== undefined;
     this.status = status;
-    if (status.state === 'busy' && wasReady) {
-      this.busy ??= setTimeout(() => this.draw(), BUSY_AFTER_MS);
-      return;
-    }
+    if (status.state === 'busy' && wasReady) return void (this.busy ??= setTimeout(() => this.draw(), BUSY_AFTER_MS));
     if (status.state !== 'busy') this.canvas.clear();
     this.draw();
   }
@@ -130,9 +129,8 @@ class Lacuna {
   private draw(): void {
     clearTimeout(this.busy);
     this.busy = undefined;
-    const { status } = this;
     const document = window.activeTextEditor?.document;
-    const { text, summary, details, bad } = shown(status, document && !works(document) ? document.languageId : undefined);
+    const { text, summary, details, bad } = shown(this.status, languageOff(document));
     this.bar.text = text;
     this.bar.accessibilityInformation = { label: `Lacuna: ${summary}` };
     this.bar.backgroundColor = bad ? new ThemeColor('statusBarItem.errorBackground') : undefined;
@@ -156,20 +154,27 @@ class Lacuna {
   }
 
   private async explain(): Promise<void> {
-    const chosen = await window.showInformationMessage(`Lacuna: ${this.status.message}`, 'Open Log', 'Restart Engine', 'Turn On or Off');
-    const name = chosen && { 'Open Log': 'openLog', 'Restart Engine': 'restart', 'Turn On or Off': 'toggleEnabled' }[chosen];
-    if (name) await commands.executeCommand(`lacuna.${name}`);
+    const { summary } = shown(this.status, languageOff(window.activeTextEditor?.document));
+    const toggle = summary.startsWith('off for ') ? 'toggleLanguage' : 'toggleEnabled';
+    const ways: Record<string, string> = { 'Open Log': 'openLog', 'Restart Engine': 'restart', 'Turn On or Off': toggle };
+    const chosen = await window.showInformationMessage(`Lacuna: ${summary}`, ...Object.keys(ways));
+    if (chosen) await commands.executeCommand(`lacuna.${ways[chosen]}`);
   }
 
   /** Runs the server's code action of a kind here. `editor.action.codeAction` drops its request where caret or diagnostics just changed. */
   private async act(kind: string): Promise<void> {
     const { document, selection } = window.activeTextEditor ?? {};
+    await this.started;
     if (!this.client?.isRunning()) return this.start();
-    if (!document) return;
-    const { version } = document; // an edit made for an older text is dropped
+    if (!document || !selection) return;
+    if (!works(document)) return this.explain();
+    const { version } = document;
     const [action] = await commands.executeCommand<CodeAction[]>('vscode.executeCodeActionProvider', document.uri, selection, kind, 1);
-    if (!action) void window.showInformationMessage('Lacuna: there is nothing to do here');
-    if (action?.edit && document.version === version) await workspace.applyEdit(action.edit);
+    // Where nothing is offered, doing it says why not.
+    const perform = { kind: kind.split('.').at(-1), uri: `${document.uri}`, range: this.client.code2ProtocolConverter.asRange(selection) };
+    if (!action) await this.request('lacuna.perform', perform).catch(({ message }: Error) => window.showInformationMessage(`Lacuna: ${message}`));
+    else if (document.version !== version) void window.showWarningMessage('Lacuna: the text has changed meanwhile; run it again');
+    else if (action.edit) await workspace.applyEdit(action.edit);
   }
 
   /** Turns Lacuna or a language over, in the settings, and in this session where a project's file says otherwise. */
@@ -179,8 +184,7 @@ class Lacuna {
     const at = known?.workspaceValue === undefined ? ConfigurationTarget.Global : ConfigurationTarget.Workspace;
     const off = this.status.state === 'disabled' || !settings().get('enabled', true);
     const enabled = language === undefined ? off : !allows(settings().get('languages', {}), language);
-    const stands = known?.workspaceValue ?? known?.globalValue;
-    const value = language === undefined ? enabled : { ...(stands as Record<string, boolean> | undefined), [language]: enabled };
+    const value = language === undefined ? enabled : { ...((known?.workspaceValue ?? known?.globalValue) as Record<string, boolean> | undefined), [language]: enabled };
     await settings().update(key, value, at);
     if (this.client?.isRunning()) await this.request('lacuna.toggle', { enabled, language });
   }
@@ -206,6 +210,4 @@ export function activate(context: ExtensionContext): void {
   void lacuna.start();
 }
 
-export function deactivate(): Promise<void> | undefined {
-  return lacuna?.stop();
-}
+export const deactivate = (): Promise<void> | undefined => lacuna?.stop();

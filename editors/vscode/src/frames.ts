@@ -1,17 +1,14 @@
 // What a frame of the canvas looks like in one line. Pure: no editor, no server.
 
+import type { Range } from 'vscode-languageclient/node';
+
 /** `lacuna/frame`. */
 export interface Frame {
   uri: string;
   version: number;
-  range: { start: Position; end: Position };
+  range: Range;
   canvas: number;
   cells: { text: string; state: 'noise' | 'accepted' | 'clamped' }[];
-}
-
-interface Position {
-  line: number;
-  character: number;
 }
 
 /** Neighbouring cells of one kind. */

@@ -26,15 +26,11 @@ const ICONS = { starting: 'loading~spin', ready: 'sparkle', busy: 'loading~spin'
 export function shown(status: Status, languageOff?: string): Shown {
   const off = languageOff !== undefined && (status.state === 'ready' || status.state === 'busy');
   const step = status.step && status.state === 'busy' && !off ? ` ${status.step.step}/${status.step.stepsMax}` : '';
-  const details: string[] = [];
-  if (status.last) {
-    const { promptTokens, cachedTokens, totalMs } = status.last;
-    details.push(`Last: ${totalMs.toFixed(0)} ms, ${promptTokens} tokens of prompt, ${cachedTokens} of them cached`);
-  }
-  if (status.counters) {
-    const { requests, inferencesStarted, typedThrough, unsure } = status.counters;
-    details.push(`Since the start: ${requests} requests, ${inferencesStarted} inferences, ${typedThrough} typed through${unsure ? `, ${unsure} kept back as too unsure` : ''}`);
-  }
+  const { last, counters: all } = status;
+  const details = [
+    last && `Last: ${last.totalMs.toFixed(0)} ms, ${last.promptTokens} tokens of prompt, ${last.cachedTokens} of them cached`,
+    all && `Since the start: ${all.requests} requests, ${all.inferencesStarted} inferences, ${all.typedThrough} typed through${all.unsure ? `, ${all.unsure} kept back as too unsure` : ''}`,
+  ].filter((line) => line !== undefined);
   return {
     text: `$(${ICONS[off ? 'disabled' : status.state]}) Lacuna${step}`,
     summary: off ? `off for ${languageOff}` : status.message,
@@ -43,7 +39,10 @@ export function shown(status: Status, languageOff?: string): Shown {
   };
 }
 
+/** The languages these are dialects of for the server: an entry for one speaks for the other. */
+const BASES: Record<string, string> = { 'cuda-cpp': 'cpp', javascriptreact: 'javascript', jsonc: 'json', jsonl: 'json', 'objective-cpp': 'cpp', typescriptreact: 'typescript' };
+
 /** Whether the setting `lacuna.languages` lets Lacuna work in a language. */
 export function allows(languages: Record<string, boolean>, id: string): boolean {
-  return languages[id] ?? languages['*'] ?? true;
+  return languages[id] ?? languages[BASES[id] ?? id] ?? languages['*'] ?? true;
 }

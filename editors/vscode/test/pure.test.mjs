@@ -53,6 +53,11 @@ test('a language is as it is listed, else as `*`', () => {
   assert.equal(allows({ '*': false, rust: true }, 'rust'), true);
   assert.equal(allows({ '*': false, rust: true }, 'go'), false);
   assert.equal(allows({}, 'go'), true);
+  // As the server reads it: what a language is a dialect of speaks for it.
+  assert.equal(allows({ typescript: false }, 'typescriptreact'), false);
+  assert.equal(allows({ typescript: false, typescriptreact: true }, 'typescriptreact'), true);
+  assert.equal(allows({ '*': false, json: true }, 'jsonc'), true);
+  assert.equal(allows({ typescriptreact: false }, 'typescript'), true);
 });
 
 test('neighbouring cells of a frame are one run, in one line', () => {
