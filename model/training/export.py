@@ -20,6 +20,7 @@ from net import Dims, Net
 from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, MASK, PAD, Vocabulary
 
 PROMPT_TOKENS_MAX = 512
+FAR_SUFFIX_TOKENS_MAX = 128  # rows were trained with up to 170
 
 
 def load(checkpoint: Path) -> Net:
@@ -95,7 +96,7 @@ def lacuna(vocab: Vocabulary) -> dict:
         "repeats": REPEATS, "confidence": CONFIDENCE,
         "suffix_tokens_min": SUFFIX_MIN,
         "prompt_tokens_max": PROMPT_TOKENS_MAX,
-        "prompt": {"begin": ["<bos>"], "languages": {"rust": "<rust>", "python": "<python>"}},
+        "prompt": {"begin": ["<bos>"], "languages": {"rust": "<rust>", "python": "<python>"}, "far_suffix_tokens_max": FAR_SUFFIX_TOKENS_MAX},
         "fim": {"prefix": FIM_PREFIX, "suffix": FIM_SUFFIX, "middle": FIM_MIDDLE, "end": EOS, "suffix_tokens_max": FIM_SUFFIX_MAX},
         "end_of_document": {"first": EOS, "then": PAD},
     }

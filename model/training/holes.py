@@ -25,12 +25,13 @@ SLOTS_PER_CANVAS = 28
 
 @dataclass(frozen=True)
 class Task:
-    """The shares of the training task; the defaults are the shipped model's second phase. `ablate.py` varies them."""
+    """The shares of the training task; the defaults are the shipped model's third phase. `ablate.py` varies them."""
     uniform_share: float = 0.15  # of corrupted tokens: a random id instead of <mask>
     full_noise_share: float = 0.2  # of exact-length canvases that are not dense: t = 1
-    blank_canvas_share: float = 0.5  # of the canvases without self-conditioning: a bucket with blanks, all masked
+    blank_canvas_share: float = 0.2  # of the canvases without self-conditioning: a bucket with blanks, all masked
     dense_share: float = 0.55  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
-    fim_share: float = 0.35  # of the rows
+    fim_share: float = 0.25  # of the rows
+    far_suffix_share: float = 0.5  # of the other rows: the first document's text begins with some of what follows later
 
 
 @dataclass
@@ -69,18 +70,26 @@ class Drawer:
         """→ row [length], follow [length]: the corpus position of the token after each row position (-1: none), and weight
         [length]: how much the causal loss of predicting each token counts."""
         row, follow = np.zeros(length, np.int64), np.full(length, -1, np.int64)
-        filled = 0
+        weight, filled = np.ones(length, np.float32), 0
+        far_suffix = int(rng.integers(length // 16, length // 3)) if rng.random() < self.task.far_suffix_share else 0
         while filled < length:
             doc = self.corpus.document_of(start)
             first, last = self.corpus.bounds[doc], self.corpus.bounds[doc + 1]
             at = first if filled or rng.random() < 0.25 else self.corpus.line_start(start, first)
             take = min(length - filled - 2, last - at)
+            later = ()
+            if not filled and 0 < 2 * far_suffix < take:
+                later = self.later(rng, (at + take - far_suffix, last), far_suffix)
+                take -= far_suffix if len(later) else 0
             if length - filled < 10:
                 break
             if last - at < 8:
                 start = int(rng.integers(len(self.corpus.tokens)))
                 continue
             row[filled:filled + 2] = BOS, self.corpus.language[doc]
+            if len(later):
+                row[2:2 + len(later)], filled = later, len(later)
+                weight[2 + len(later)] = 0.0  # nothing tells where the text before the hole begins
             row[filled + 2:filled + 2 + take] = self.corpus.tokens[at:at + take]
             follow[filled + 1:filled + 2 + take] = np.arange(at, at + take + 1)
             filled += 2 + take
@@ -90,7 +99,13 @@ class Drawer:
                     row[filled] = EOS
                     filled += 1
             start = int(rng.integers(len(self.corpus.tokens)))
-        return row, follow, np.ones(length, np.float32)
+        return row, follow, weight
+
+    def later(self, rng, span, most: int):
+        """Text of the same document behind all of a row's holes, from a line break on: at most `most` tokens."""
+        end, last = span
+        at = self.corpus.next_newline(end + int(rng.geometric(0.05)), last)
+        return self.corpus.tokens[at:min(last, at + most)] if last - at >= 8 else ()
 
     def fim_row(self, rng, start: int, length: int):
         """As `plain_row`, of one or several documents in the order prefix, suffix, middle."""

@@ -12,7 +12,7 @@ import torch
 
 import export
 from check_parity import TOLERANCE, differences
-from holes import BUCKETS, Drawer, Shape
+from holes import BUCKETS, Drawer, Shape, Task
 from net import Dims, Net, training_loss
 from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, MASK, PAD, Corpus, Vocabulary
 
@@ -97,6 +97,27 @@ def test_fim_rows_keep_their_order():
                 seen += 1
                 assert at[0][0] < at[1][0] < at[2][0] and row[0] == BOS
     assert seen > 5
+
+
+def test_a_far_suffix_stands_behind_its_row():
+    with tempfile.TemporaryDirectory() as folder:
+        data = made_up_data(Path(folder))
+        corpus = Corpus(data)
+        drawer, seen = Drawer(corpus, Vocabulary(data), seed=3, task=Task(far_suffix_share=1.0)), 0
+        for index in range(60):
+            row, follow, weight = drawer.plain_row(np.random.default_rng(index), drawer.chunk(index, 256), 256)
+            unforeseen = np.flatnonzero(weight == 0)
+            assert len(unforeseen) <= 1
+            if not len(unforeseen):
+                continue
+            seen += 1
+            later, begin = row[2:unforeseen[0]], unforeseen[0]
+            doc = corpus.document_of(int(follow[begin]))
+            own = follow[(follow >= corpus.bounds[doc]) & (follow < corpus.bounds[doc + 1])]
+            behind = corpus.tokens[own.max():corpus.bounds[doc + 1]]
+            found = [i for i in range(len(behind) - len(later) + 1) if (behind[i:i + len(later)] == later).all()]
+            assert found and later[0] == NEWLINE_ID and (follow[:begin - 1] == -1).all()
+        assert seen > 20
 
 
 def test_a_micro_batch_depends_on_its_index_only():
