@@ -4,8 +4,9 @@
 //! goes through the host's loop, its twin ([`crate::denoise::condense`]). A step: token embeddings, self-conditioning, the
 //! layers, the fused head over the holes' rows, the sampler, and the soft embedding for the next step. Self-conditioning of
 //! given rows is the token's own embedding: the tokens are embedded once more behind the sampler, and the holes' rows are
-//! written over. Rows with too many survivors take the exact path between two steps. Where a canvas asks for samples, they
-//! are drawn from the survivors, all that is within ten nats of the best: the host draws from the whole vocabulary.
+//! written over. Rows with too many survivors take the exact path between two steps. Where
+//! a canvas asks for samples, they are drawn from the survivors, all that is within ten nats of the best: the host draws from
+//! the whole vocabulary. Batches larger than the buffers go through in groups.
 
 use super::DeviceNet;
 use super::fault::run_fault;
@@ -46,7 +47,6 @@ impl DeviceNet {
     pub(crate) fn takes(&self, batch: &[Condensing], rules: &Rules) -> bool {
         let Some(first) = batch.first() else { return false };
         let length = first.canvas.tokens.len();
-        let rows: usize = batch.iter().map(|c| c.canvas.hole_len).sum();
         let alike = |c: &Condensing| {
             let masks = (&c.canvas.first_allowed, &first.canvas.first_allowed);
             let same_mask = match masks {
@@ -57,7 +57,7 @@ impl DeviceNet {
             c.steps == 0
                 && c.canvas.tokens.len() == length
                 && c.steps_max == first.steps_max
-                && c.canvas.hole_len > 0
+                && (1..=self.head.rows_max()).contains(&c.canvas.hole_len)
                 && c.canvas.given.iter().all(|&given| !given)
                 && same_mask
         };
@@ -65,11 +65,22 @@ impl DeviceNet {
             && rules.guidance == 0.0
             && generator(rules).is_some()
             && batch.iter().all(alike)
-            && batch.len() * length <= self.buffers.rows_max()
-            && (1..=self.head.rows_max()).contains(&rows)
+            && length <= self.buffers.rows_max()
     }
 
-    /// Condenses a batch that [`DeviceNet::takes`].
+    /// How many canvases from the first one on have room side by side, in the buffers and in the head; at least one.
+    fn group(&self, batch: &[Condensing]) -> usize {
+        let length = batch.first().map_or(1, |c| c.canvas.tokens.len().max(1));
+        let most = (self.buffers.rows_max() / length).max(1);
+        let holes = batch.iter().take(most).scan(0, |rows, c| {
+            *rows += c.canvas.hole_len;
+            Some(*rows)
+        });
+        holes.take_while(|&rows| rows <= self.head.rows_max()).count().max(1)
+    }
+
+    /// Condenses a batch that [`DeviceNet::takes`], one group after another where it is larger than the plan's rows: the
+    /// host's loop would bring every logit to the host instead. The leading canvas is in the first group.
     pub(crate) fn condense_here(
         &self,
         batch: &mut [Condensing],
@@ -80,13 +91,18 @@ impl DeviceNet {
         for condensing in batch.iter() {
             self.check_ids(&condensing.canvas.tokens)?;
         }
-        let mut condensing = Loop::new(self, batch, rules).map_err(|error| run_fault(&error))?;
-        let mut forwards = 0;
-        while !batch.iter().all(Condensing::done) {
-            let seen = condensing.step(cancel)?;
-            forwards += 1;
-            seen.write_to(batch);
-            after_step(batch);
+        let (mut forwards, mut first) = (0, 0);
+        while first < batch.len() {
+            let group = first..first + self.group(&batch[first..]);
+            let mut condensing =
+                Loop::new(self, &batch[group.clone()], rules).map_err(|error| run_fault(&error))?;
+            while !batch[group.clone()].iter().all(Condensing::done) {
+                let seen = condensing.step(cancel)?;
+                forwards += 1;
+                seen.write_to(&mut batch[group.clone()]);
+                after_step(batch);
+            }
+            first = group.end;
         }
         Ok(forwards)
     }

@@ -13,6 +13,8 @@ mod fast;
 mod fault;
 mod host;
 mod layer;
+#[cfg(test)]
+mod loop_tests;
 mod pass;
 mod status;
 mod store;
@@ -62,7 +64,7 @@ struct Conditioning {
     down: Matrix,    // [hidden, intermediate]
 }
 
-/// Canvases that a request's batch has room for; more go through the host's loop.
+/// Canvases side by side that there is room for; more go through one group after another.
 const CANVASES: usize = 4;
 
 /// Final norm weight of made-up weights: with 1, logits are so flat that every row has more survivors than the head keeps.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// Every card at hand; where a real one was to be tested and is not there, that is said past the test harness, which would keep
 /// a passing test's output to itself.
-fn devices() -> Vec<Device> {
+pub(super) fn devices() -> Vec<Device> {
     let emulated = [
         #[cfg(feature = "emulated")]
         Device::emulated(),
@@ -49,7 +49,7 @@ pub(super) fn source(name: &str) -> ModelSource {
     ModelSource::Dir(fixtures.join("parity").join(name).join("model"))
 }
 
-fn on(device: &Device, precision: PrecisionChoice) -> DeviceNet {
+pub(super) fn on(device: &Device, precision: PrecisionChoice) -> DeviceNet {
     DeviceNet::load(device, &source("small"), precision, &|_| ()).unwrap()
 }
 

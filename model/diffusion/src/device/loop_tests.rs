@@ -1,0 +1,59 @@
+//! The loop on the device beyond one batch that fits.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use super::tests::{devices, ids, on, on_cpu, rules, session};
+use super::*;
+use crate::canvas::Frameset;
+use crate::denoise::{Condensing, Rules, condense};
+use crate::session::Session;
+use lacuna_engine::CancelToken;
+
+/// Canvases of 16 rows with holes of these lengths.
+fn batch(rules: &Rules, holes: &[usize]) -> Vec<Condensing> {
+    let around = Frameset { head: vec![3], suffix: vec![7, 8], fill: 0, length: 16, first_allowed: None };
+    let canvas = |(i, &hole): (usize, &usize)| around.canvas(&ids(hole, i), i as u64, false);
+    holes.iter().enumerate().map(canvas).map(|canvas| Condensing::new(canvas, rules)).collect()
+}
+
+/// Passes, and of every canvas its answer and steps.
+type End = (usize, Vec<(Vec<u32>, usize)>);
+
+fn run(session: &Session, rules: &Rules, holes: &[usize]) -> End {
+    let mut batch = batch(rules, holes);
+    let forwards = condense(session, &mut batch, rules, &CancelToken::new(), &mut |_| ()).unwrap();
+    (forwards, batch.iter().map(|c| (c.answer(), c.steps)).collect())
+}
+
+#[test]
+fn a_batch_larger_than_the_plan_stays_on_the_device_in_groups() {
+    let holes = [9, 5, 11, 13, 7, 12, 4, 10];
+    for device in devices() {
+        let mut net = on(&device, PrecisionChoice::F32);
+        net.head = Head::new(&device, 27, 320, SURVIVORS_MAX).unwrap();
+        let rules = rules(3, 100.0);
+        let all = batch(&rules, &holes);
+        assert!(net.takes(&all, &rules), "71 rows, of which the head has room for 27");
+        let (_, expected) = run(&session(Box::new(on_cpu("small"))), &rules, &holes);
+        let session = session(Box::new(net));
+        let (forwards, found) = run(&session, &rules, &holes);
+        assert!(run(&session, &rules, &holes) == (forwards, found.clone()), "the same seed, the same text");
+        // 9 + 5 + 11, 13 + 7, 12 + 4 + 10: each group takes the steps of its slowest canvas.
+        let slowest = |group: &[(Vec<u32>, usize)]| group.iter().map(|(_, steps)| *steps).max().unwrap();
+        assert_eq!(forwards, slowest(&found[..3]) + slowest(&found[3..5]) + slowest(&found[5..]));
+        if device.info().emulated {
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+fn a_canvas_that_no_group_has_room_for_goes_through_the_host_s_loop() {
+    for device in devices() {
+        let mut net = on(&device, PrecisionChoice::F32);
+        net.head = Head::new(&device, 8, 320, SURVIVORS_MAX).unwrap();
+        let rules = rules(1, 0.005);
+        assert!(net.takes(&batch(&rules, &[8, 8, 1]), &rules));
+        assert!(!net.takes(&batch(&rules, &[8, 9, 1]), &rules));
+    }
+}
