@@ -5,13 +5,15 @@
 
 // Tokens this many nats below a row's best are left out of the soft embedding.
 constexpr float CUT = -10.0f;
+// In the survivors' counts between two passes: more candidates than room, to be looked for again under the row's true best.
+constexpr uint32_t AGAIN = 0xfffffffeu, OVERFLOWED = 0xffffffffu;
 
 // A tile's share of a row: the largest logit and its first place, Σ e^(x - max), Σ (x - max) e^(x - max).
 struct Share { float max, sum, weighted; uint32_t argmax; };
 
 struct Head {
     float softcap;
-    const float* temperatures; // [rows]
+    const float* temperatures; // [rows], or null: 1
     const uint32_t* banned;    // a bit for each token, or null
     const uint32_t* mask_of;   // [rows]: which of `masks`; beyond all of them: none
     const uint32_t* masks;     // [n, ceil(vocabulary / 32)] bits of allowed tokens, or null
@@ -20,10 +22,22 @@ struct Head {
     uint32_t tiles;
     uint32_t* tops;            // [rows] the largest logit so far, as `ordered`
     uint32_t* counts;          // [rows] candidates so far, also those that found no room
-    uint32_t* candidate_ids;   // [rows, room]
+    uint32_t* candidate_ids;   // [rows, room], or null: statistics alone
     float* candidate_logits;   // [rows, room]
     uint32_t room;
+    const uint32_t* only;      // [rows]: rows that are not AGAIN are left as they are; null: all count
 };
+
+// Whether any of the rows row0.. row0 + count, a multiple of 32, counts. The same in every warp.
+DEVICE bool head_wanted(const Head& h, uint32_t row0, uint32_t count) {
+    if (!h.only) return true;
+    bool any = false;
+    for (uint32_t r = threadIdx.x % 32; r < count; r += 32)
+        any = any || (row0 + r < h.rows && h.only[row0 + r] == AGAIN);
+    return __ballot_sync(ALL_LANES, any) != 0;
+}
+
+DEVICE float temperature_of(const float* temperatures, uint32_t row) { return temperatures ? temperatures[row] : 1.0f; }
 
 // Unsigned integers that compare as the floats do; 0 is below all of them.
 DEVICE uint32_t ordered(float x) {
@@ -49,8 +63,9 @@ DEVICE void better(float& best, uint32_t& which, float other, uint32_t other_whi
 
 // One row of a tile, by one warp: `raw` [cols] in shared memory, tokens `first`.. of the vocabulary.
 DEVICE void head_row(const Head& h, const float* raw, uint32_t cols, uint32_t row, uint32_t first, uint32_t tile) {
+    if (h.only && h.only[row] != AGAIN) return;
     uint32_t lane = threadIdx.x % 32;
-    float temperature = h.temperatures[row], x[4], best = -INFINITY;
+    float temperature = temperature_of(h.temperatures, row), x[4], best = -INFINITY;
     uint32_t which = 0xffffffffu;
     for (uint32_t i = 0; i < 4; i++) {
         uint32_t c = lane + 32 * i, id = first + c;
@@ -74,8 +89,9 @@ DEVICE void head_row(const Head& h, const float* raw, uint32_t cols, uint32_t ro
     uint32_t seen = 0;
     if (lane == 0) {
         h.shares[uint64_t(row) * h.tiles + tile] = {best, sum, weighted, which};
-        if (best > -INFINITY) seen = atomicMax(&h.tops[row], ordered(best));
+        if (best > -INFINITY && h.candidate_ids) seen = atomicMax(&h.tops[row], ordered(best));
     }
+    if (!h.candidate_ids) return;
     seen = __shfl_sync(ALL_LANES, seen, 0);
     // Whatever is below the cut from any logit of the row is below it from the largest.
     float top = seen ? fmaxf(best, unordered(seen)) : best;

@@ -216,11 +216,13 @@ impl<'n> Loop<'n> {
                 states,
                 table,
                 softcap: net.config.logit_softcap,
-                temperatures: self.temperatures.all(),
+                temperatures: Some(self.temperatures.all()),
                 masks: Masks {
                     banned: self.banned.as_ref().map(Buffer::all),
                     allowed: self.allowed.as_ref().map(|(which, masks)| (which.all(), masks.all())),
                 },
+                // What was best at the last step is hardly ever far from it now; before the first it is token 0.
+                guesses: Some(self.status.argmax()?),
             },
             &net.head,
         )?;

@@ -135,6 +135,21 @@ impl Head {
     }
 }
 
+impl Masks<'_> {
+    /// That they cover `rows` rows over a vocabulary.
+    pub(super) fn check(&self, op: &'static str, rows: usize, vocabulary: usize) -> Result<(), DeviceError> {
+        let words = vocabulary.div_ceil(32);
+        if let Some(banned) = self.banned {
+            ensure_len(op, "banned", banned, words, 4)?;
+        }
+        if let Some((which, masks)) = self.allowed {
+            ensure_len(op, "which mask", which, rows, 4)?;
+            ensure_len(op, "masks", masks, words, 4)?;
+        }
+        Ok(())
+    }
+}
+
 /// Tokens that may not be chosen, as bits: token `i` is bit `i % 32` of word `i / 32`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Masks<'a> {
@@ -154,14 +169,16 @@ pub struct HeadJob<'a> {
     pub table: Weight<'a>,
     /// Of the logits; 0 is none.
     pub softcap: f32,
-    /// f32 `[rows]`: what capped logits are divided by.
-    pub temperatures: Slice<'a>,
+    /// f32 `[rows]`: what capped logits are divided by; without it, 1.
+    pub temperatures: Option<Slice<'a>>,
     /// Tokens that may not be.
     pub masks: Masks<'a>,
+    /// u32 `[rows]`: a token for each row that is likely to be among its best. It spares work and changes no result.
+    pub guesses: Option<Slice<'a>>,
 }
 
 /// Fills `out`: for each row the statistics of `cap(states · tableᵀ) / temperature`, and the tokens within 10 nats of the
-/// best. Bits do not depend on the order in which blocks run.
+/// best. Nothing of it depends on the order in which blocks run.
 ///
 /// # Errors
 /// [`DeviceError::Shape`] and [`DeviceError::Launch`].
@@ -174,26 +191,95 @@ pub fn head(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<(), Device
 /// # Errors
 /// As [`head`].
 pub fn head_in(device: &Device, product: Product, job: &HeadJob<'_>, out: &Head) -> Result<(), DeviceError> {
-    const OP: &str = "head";
+    check("head", job, out)?;
+    begin(device, job, out)?;
+    for wanted in [Wanted::Survivors, Wanted::SurvivorsAgain] {
+        let tiles = tiles_kernel(device, product, job, (out, wanted))?;
+        finish(device, (job.states.rows, tiles), (out, wanted))?;
+    }
+    Ok(())
+}
+
+fn check(op: &'static str, job: &HeadJob<'_>, out: &Head) -> Result<(), DeviceError> {
     let HeadJob { states, table, .. } = *job;
     let rows = states.rows;
-    ensure(OP, states.cols == table.cols && table.rows == out.vocabulary && rows <= out.rows_max, || {
+    ensure(op, states.cols == table.cols && table.rows == out.vocabulary && rows <= out.rows_max, || {
         let (r, v) = (out.rows_max, out.vocabulary);
         format!("[{rows}, {}] · [{}, {}]ᵀ for {r} rows of {v}", states.cols, table.rows, table.cols)
     })?;
-    ensure_len(OP, "temperatures", job.temperatures, rows, 4)?;
-    let words = out.vocabulary.div_ceil(32);
-    if let Some(banned) = job.masks.banned {
-        ensure_len(OP, "banned", banned, words, 4)?;
+    for (what, list) in [("temperatures", job.temperatures), ("guesses", job.guesses)] {
+        list.map_or(Ok(()), |list| ensure_len(op, what, list, rows, 4))?;
     }
-    if let Some((which, masks)) = job.masks.allowed {
-        ensure_len(OP, "which mask", which, rows, 4)?;
-        ensure_len(OP, "masks", masks, words, 4)?;
+    job.masks.check(op, rows, out.vocabulary)
+}
+
+/// `out[i] = ln p(ids[i])` for each row of `job` as the head scales and masks it, f32 `[rows]`; the statistics are in `head`
+/// then, its survivors are not.
+///
+/// # Errors
+/// As [`head`].
+pub fn log_probs(
+    device: &Device,
+    job: &HeadJob<'_>,
+    ids: Slice<'_>,
+    (head, out): (&Head, Slice<'_>),
+) -> Result<(), DeviceError> {
+    const OP: &str = "log_probs";
+    let rows = job.states.rows;
+    check(OP, job, head)?;
+    ensure_len(OP, "ids", ids, rows, 4)?;
+    ensure_len(OP, "log-probabilities", out, rows, 4)?;
+    let tiles = tiles_kernel(device, Product::Auto, job, (head, Wanted::Statistics))?;
+    finish(device, (rows, tiles), (head, Wanted::Statistics))?;
+    let mut args = row_args(job);
+    args.extend([Arg::Slice(ids), Arg::Slice(head.log_sum_exp.all()), Arg::Slice(out)]);
+    device.launch("head_log_probs", [rows as u32, 1, 1], [128, 1, 1], 16, &args)
+}
+
+/// What of each row is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Statistics,
+    /// Candidates too.
+    Survivors,
+    /// As above, of the rows alone that had more candidates than there is room for, now that their best is known.
+    SurvivorsAgain,
+}
+
+impl Wanted {
+    fn candidates<'a>(self, buffer: &'a Buffer) -> Arg<'a> {
+        optional((self != Self::Statistics).then(|| buffer.all()))
     }
-    device.zero(&out.tops, 0, rows * 4)?;
-    device.zero(&out.counts, 0, rows * 4)?;
-    let tiles = tiles_kernel(device, product, job, out)?;
-    finish(device, rows, tiles, out)
+
+    fn again(self) -> bool {
+        self == Self::SurvivorsAgain
+    }
+}
+
+/// What kernels that take a row at a time read of a job.
+fn row_args<'a>(job: &HeadJob<'a>) -> Vec<Arg<'a>> {
+    let HeadJob { states, table, masks, .. } = *job;
+    vec![
+        Arg::Slice(states.data),
+        Arg::U32(states.dtype.code()),
+        Arg::U32(states.stride as u32),
+        Arg::Slice(table.data),
+        Arg::U32(table.dtype.code()),
+        Arg::U32(table.rows as u32),
+        Arg::U32(table.cols as u32),
+        Arg::F32(job.softcap),
+        optional(job.temperatures),
+        optional(masks.banned),
+        optional(masks.allowed.map(|m| m.0)),
+        optional(masks.allowed.map(|m| m.1)),
+    ]
+}
+
+/// Forgets candidates, and takes the guesses as lower bounds.
+fn begin(device: &Device, job: &HeadJob<'_>, out: &Head) -> Result<(), DeviceError> {
+    let mut args = row_args(job);
+    args.extend([optional(job.guesses), Arg::Slice(out.tops.all()), Arg::Slice(out.counts.all())]);
+    device.launch("head_begin", [job.states.rows as u32, 1, 1], [128, 1, 1], 16, &args)
 }
 
 /// Launches the products and their statistics; returns how many tiles a row has.
@@ -201,7 +287,7 @@ fn tiles_kernel(
     device: &Device,
     product: Product,
     job: &HeadJob<'_>,
-    out: &Head,
+    (out, wanted): (&Head, Wanted),
 ) -> Result<usize, DeviceError> {
     let HeadJob { states, table, masks, .. } = *job;
     let core = mma::core(device, product, states, table)?;
@@ -220,7 +306,7 @@ fn tiles_kernel(
         Arg::U32(out.vocabulary as u32),
         Arg::U32(table.cols as u32),
         Arg::F32(job.softcap),
-        Arg::Slice(job.temperatures),
+        optional(job.temperatures),
         optional(masks.banned),
         optional(masks.allowed.map(|m| m.0)),
         optional(masks.allowed.map(|m| m.1)),
@@ -228,9 +314,10 @@ fn tiles_kernel(
         Arg::U32(tiles as u32),
         Arg::Slice(out.tops.all()),
         Arg::Slice(out.counts.all()),
-        Arg::Slice(out.candidate_ids.all()),
-        Arg::Slice(out.candidate_logits.all()),
+        wanted.candidates(&out.candidate_ids),
+        wanted.candidates(&out.candidate_logits),
         Arg::U32((out.capacity * ROOM) as u32),
+        optional(wanted.again().then(|| out.survivors.all())),
     ]);
     let plain = 2 * 16 * 65 * 4 + TILE * TILE * 4;
     let (kernel, shared) = if tensor {
@@ -249,17 +336,22 @@ fn tiles_kernel(
     Ok(tiles)
 }
 
-fn finish(device: &Device, rows: usize, tiles: usize, out: &Head) -> Result<(), DeviceError> {
+fn finish(
+    device: &Device,
+    (rows, tiles): (usize, usize),
+    (out, wanted): (&Head, Wanted),
+) -> Result<(), DeviceError> {
     let sort = out.capacity.next_power_of_two();
     let args = [
         Arg::Slice(out.shares.all()),
         Arg::U32(tiles as u32),
         Arg::Slice(out.counts.all()),
-        Arg::Slice(out.candidate_ids.all()),
-        Arg::Slice(out.candidate_logits.all()),
+        wanted.candidates(&out.candidate_ids),
+        wanted.candidates(&out.candidate_logits),
         Arg::U32((out.capacity * ROOM) as u32),
         Arg::U32(out.capacity as u32),
         Arg::U32(sort as u32),
+        Arg::U32(u32::from(wanted.again())),
         Arg::Slice(out.argmax.all()),
         Arg::Slice(out.max.all()),
         Arg::Slice(out.log_sum_exp.all()),

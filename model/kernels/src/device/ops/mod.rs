@@ -17,7 +17,7 @@ mod view;
 
 pub use attention::{Attention, attention, attention_scratch_bytes};
 pub use experts::{ExpertsDown, ExpertsGateUp, Groups, combine, experts_down, experts_gate_up, group};
-pub use head::{Head, HeadJob, Masks, OVERFLOW, head, head_in};
+pub use head::{Head, HeadJob, Masks, OVERFLOW, head, head_in, log_probs};
 pub use heads::{Heads, heads};
 pub use matmul::{Product, logits, matmul, matmul_gated, matmul_in, matmul_scratch_bytes};
 pub use route::{Router, route, route_in, route_scratch_bytes};
