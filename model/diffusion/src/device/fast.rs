@@ -4,7 +4,7 @@
 //! goes through the host's loop, its twin ([`crate::denoise::condense`]). A step: token embeddings, self-conditioning, the
 //! layers, the fused head over the holes' rows, the sampler, and the soft embedding for the next step. Self-conditioning of
 //! given rows is the token's own embedding: the tokens are embedded once more behind the sampler, and the holes' rows are
-//! written over. Rows with too many survivors take the exact path between two steps. Where
+//! written over. Rows with too many survivors take the exact path between two steps, unless nobody reads what it makes. Where
 //! a canvas asks for samples, they are drawn from the survivors, all that is within ten nats of the best: the host draws from
 //! the whole vocabulary. Batches larger than the buffers go through in groups.
 
@@ -19,7 +19,7 @@ use crate::denoise::{Condensing, Rules};
 use crate::noise::{Generator, NoiseSource};
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::ops::{
-    CanvasState, HeadJob, Masks, OVERFLOW, Sampler, embed, gather, head, logits, sampler_step,
+    CanvasState, ExactSoft, HeadJob, Masks, Sampler, embed, gather, head, logits, sampler_step,
     soft_embedding, soft_embedding_exact,
 };
 use lacuna_kernels::device::{Buffer, DeviceError, Graph};
@@ -36,6 +36,8 @@ pub(crate) struct Loop<'n> {
     schedule: (f64, f64, usize),
     status: Status,
     picked: Buffer,       // u32 [rows]: where each hole row is on the canvases
+    places: Vec<u32>,     // the same, on the host
+    holes: Vec<usize>,    // rows of each canvas' hole
     temperatures: Buffer, // f32 [rows]
     banned: Option<Buffer>,
     allowed: Option<(Buffer, Buffer)>,
@@ -154,6 +156,8 @@ impl<'n> Loop<'n> {
             schedule: (rules.t_min, rules.t_max, batch[0].steps_max),
             status,
             picked: device.buffer_of(&picked)?,
+            places: picked,
+            holes: batch.iter().map(|c| c.canvas.hole_len).collect(),
             temperatures: device.buffer_of(&t_max)?,
             banned: if rules.banned.is_empty() { None } else { Some(device.buffer_of(&banned)?) },
             allowed,
@@ -173,9 +177,7 @@ impl<'n> Loop<'n> {
                 None => self.launch()?,
             }
             let seen = self.status.read()?;
-            if seen.states.iter().any(|state| state.overflow > 0) {
-                self.exactly(&seen)?;
-            }
+            self.exactly(&seen)?;
             Ok(seen)
         };
         run().map_err(|error| run_fault(&error))
@@ -217,10 +219,7 @@ impl<'n> Loop<'n> {
                 table,
                 softcap: net.config.logit_softcap,
                 temperatures: Some(self.temperatures.all()),
-                masks: Masks {
-                    banned: self.banned.as_ref().map(Buffer::all),
-                    allowed: self.allowed.as_ref().map(|(which, masks)| (which.all(), masks.all())),
-                },
+                masks: self.masks(),
                 // What was best at the last step is hardly ever far from it now; before the first it is token 0.
                 guesses: Some(self.status.argmax()?),
             },
@@ -256,27 +255,45 @@ impl<'n> Loop<'n> {
         )
     }
 
-    /// The soft embeddings of rows that overflowed, from all their logits. The states of the step are still where the head
-    /// read them.
+    /// The soft embeddings of rows that overflowed, from all their logits; of canvases that take another step, since nobody
+    /// reads the others'. The states of the step are still where the head read them.
     fn exactly(&self, seen: &Seen) -> Result<(), DeviceError> {
-        let net = self.net;
-        let (device, buffers, table) = (&net.device, &net.buffers, net.table.view()?);
         let (t_min, t_max, steps_max) = self.schedule;
-        let taken = seen.states.iter().map(|state| state.steps).max().unwrap_or(1) as usize;
+        let (rows, taken) = seen.flat_rows(&self.holes, steps_max);
         let temperature = accept::temperature(t_min, t_max, steps_max + 1 - taken, steps_max);
-        let states = buffers.a(self.rows)?;
-        for first in (0..self.rows).step_by(buffers.logit_rows_max()) {
-            let count = buffers.logit_rows_max().min(self.rows - first);
-            if !seen.survivors[first..first + count].contains(&OVERFLOW) {
-                continue;
-            }
-            let to = buffers.logits(count)?;
-            logits(device, states.span(first, count)?, table, net.config.logit_softcap, to)?;
-            let rows = self.picked.slice(4 * first, 4 * count)?;
-            let out = (buffers.soft(self.pass.rows())?, Some(rows));
-            soft_embedding_exact(device, (to, temperature), table, net.root(), out)?;
+        rows.chunks(self.net.buffers.logit_rows_max()).try_for_each(|rows| self.exact_rows(rows, temperature))
+    }
+
+    fn exact_rows(&self, rows: &[u32], temperature: f32) -> Result<(), DeviceError> {
+        let net = self.net;
+        let (device, buffers, table, count) = (&net.device, &net.buffers, net.table.view()?, rows.len());
+        let to: Vec<u32> = rows.iter().map(|&row| self.places[row as usize]).collect();
+        buffers.picked().upload_slice(0, rows)?;
+        buffers.ids().upload_slice(0, &to)?;
+        let (states, all) = (buffers.b(count)?, buffers.logits(count)?);
+        gather(device, buffers.a(self.rows)?, buffers.picked().all(), states)?;
+        logits(device, states, table, net.config.logit_softcap, all)?;
+        soft_embedding_exact(
+            device,
+            &ExactSoft {
+                logits: all,
+                temperature,
+                masks: self.masks(),
+                mask_rows: Some(buffers.picked().all()),
+                table,
+                scale: net.root(),
+                out: buffers.soft(self.pass.rows())?,
+                to: Some(buffers.ids().all()),
+                scratch: buffers.slots(),
+            },
+        )
+    }
+
+    fn masks(&self) -> Masks<'_> {
+        Masks {
+            banned: self.banned.as_ref().map(Buffer::all),
+            allowed: self.allowed.as_ref().map(|(which, masks)| (which.all(), masks.all())),
         }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::net::{Canvases, check_batch, check_rows, defect};
 use crate::sizes::parameters;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::DeviceError;
-use lacuna_kernels::device::ops::{convert, embed, gather, logits, soft_embedding_exact};
+use lacuna_kernels::device::ops::{ExactSoft, Masks, convert, embed, gather, logits, soft_embedding_exact};
 
 impl Backend for DeviceNet {
     fn config(&self) -> &Config {
@@ -121,8 +121,20 @@ impl Backend for DeviceNet {
             for scaled in scaled.chunks(self.buffers.logit_rows_max() * vocabulary) {
                 let rows = scaled.len() / vocabulary;
                 self.buffers.logits_memory().upload_slice(0, scaled)?;
-                let (logits, to) = ((self.buffers.logits(rows)?, 1.0), (self.buffers.y(rows)?, None));
-                soft_embedding_exact(&self.device, logits, self.table.view()?, self.root(), to)?;
+                soft_embedding_exact(
+                    &self.device,
+                    &ExactSoft {
+                        logits: self.buffers.logits(rows)?,
+                        temperature: 1.0,
+                        masks: Masks::default(),
+                        mask_rows: None,
+                        table: self.table.view()?,
+                        scale: self.root(),
+                        out: self.buffers.y(rows)?,
+                        to: None,
+                        scratch: self.buffers.slots(),
+                    },
+                )?;
                 out.extend(self.states(rows)?);
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! The loop on the device beyond one batch that fits.
+//! The loop on the device beyond one batch that fits: groups, rows with too many survivors, and canvases that have ended.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -8,6 +8,7 @@ use crate::canvas::Frameset;
 use crate::denoise::{Condensing, Rules, condense};
 use crate::session::Session;
 use lacuna_engine::CancelToken;
+use std::sync::Arc;
 
 /// Canvases of 16 rows with holes of these lengths.
 fn batch(rules: &Rules, holes: &[usize]) -> Vec<Condensing> {
@@ -55,5 +56,32 @@ fn a_canvas_that_no_group_has_room_for_goes_through_the_host_s_loop() {
         let rules = rules(1, 0.005);
         assert!(net.takes(&batch(&rules, &[8, 8, 1]), &rules));
         assert!(!net.takes(&batch(&rules, &[8, 9, 1]), &rules));
+    }
+}
+
+#[test]
+fn the_exact_path_keeps_to_the_masks() {
+    let allowed: Arc<[bool]> = (0..320).map(|id| id % 5 == 2).collect();
+    for device in devices() {
+        let mut net = on(&device, PrecisionChoice::F32);
+        net.head = Head::new(&net.device, net.head.rows_max(), 320, 4).unwrap();
+        let rules = Rules { banned: (0..320).filter(|id| id % 3 == 0).collect(), ..rules(3, 0.005) };
+        let (own, cpu) = (session(Box::new(net)), session(Box::new(on_cpu("small"))));
+        let entropies = |session: &Session| {
+            let mut batch = batch(&rules, &[9, 5]);
+            batch.iter_mut().for_each(|c| c.canvas.first_allowed = Some(Arc::clone(&allowed)));
+            let mut seen = Vec::new();
+            let mut after = |batch: &[Condensing]| {
+                seen.extend(batch.iter().flat_map(|c| c.entropy.clone()));
+            };
+            condense(session, &mut batch, &rules, &CancelToken::new(), &mut after).unwrap();
+            seen
+        };
+        let (found, expected) = (entropies(&own), entropies(&cpu));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            // Unmasked soft embeddings are seen in the next step's entropies.
+            assert!((found - expected).abs() < 2e-3, "{found} and {expected}");
+        }
     }
 }

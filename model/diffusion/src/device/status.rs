@@ -1,7 +1,7 @@
 //! The one small read that the host makes after every step of the loop on the device.
 
 use crate::denoise::Condensing;
-use lacuna_kernels::device::ops::CanvasState;
+use lacuna_kernels::device::ops::{CanvasState, OVERFLOW};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
 /// What the host reads after a step, in one buffer: states of the canvases, then rows of 32-bit words.
@@ -13,11 +13,12 @@ pub(super) struct Status {
 }
 
 /// One read of [`Status`].
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Seen {
     pub states: Vec<CanvasState>,
     argmax: Vec<u32>,
     accepted: Vec<u32>,
-    pub survivors: Vec<u32>,
+    survivors: Vec<u32>,
     entropy: Vec<u32>, // the bits of f32
     tokens: Vec<u32>,
 }
@@ -86,6 +87,22 @@ fn state_of(words: &[u32]) -> CanvasState {
 }
 
 impl Seen {
+    /// Rows whose survivors overflowed, on canvases with holes of so many rows that take another step; and how many steps
+    /// those have taken.
+    pub(super) fn flat_rows(&self, holes: &[usize], steps_max: usize) -> (Vec<u32>, usize) {
+        let (mut rows, mut first, mut taken) = (Vec::new(), 0, 1);
+        for (state, &hole) in self.states.iter().zip(holes) {
+            let end = first + hole;
+            if state.settled == 0 && (state.steps as usize) < steps_max {
+                taken = state.steps as usize;
+                let flat = |&row: &usize| self.survivors[row] == OVERFLOW;
+                rows.extend((first..end).filter(flat).map(|row| row as u32));
+            }
+            first = end;
+        }
+        (rows, taken)
+    }
+
     pub(super) fn write_to(&self, batch: &mut [Condensing]) {
         let (mut row, mut place) = (0, 0);
         for (condensing, state) in batch.iter_mut().zip(&self.states) {
@@ -102,5 +119,24 @@ impl Seen {
             row += rows;
             place += tokens;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canvases_that_have_ended_ask_for_no_exact_soft_embedding() {
+        let state = |steps, settled| CanvasState { steps, settled, overflow: 2, ..CanvasState::default() };
+        let survivors = vec![OVERFLOW, 3, OVERFLOW, OVERFLOW, 7, OVERFLOW];
+        let seen = |states| Seen { states, survivors: survivors.clone(), ..Seen::default() };
+        // The first one came to rest a step ago.
+        let (rows, taken) = seen(vec![state(2, 1), state(3, 0)]).flat_rows(&[3, 3], 8);
+        assert_eq!((rows, taken), (vec![3, 5], 3));
+        let (rows, _) = seen(vec![state(8, 0), state(8, 0)]).flat_rows(&[3, 3], 8);
+        assert!(rows.is_empty(), "nobody reads what the last step would make");
+        let (rows, taken) = seen(vec![state(1, 0), state(1, 0)]).flat_rows(&[3, 3], 8);
+        assert_eq!((rows, taken), (vec![0, 2, 3, 5], 1));
     }
 }

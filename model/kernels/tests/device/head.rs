@@ -1,9 +1,9 @@
 //! The fused head and the soft embedding, against logits made whole.
 
-use lacuna_kernels::device::Device;
 use lacuna_kernels::device::ops::{
-    self, Dtype, Head, HeadJob, Masks, OVERFLOW, Product, Rows, Weight, WeightDtype,
+    self, Dtype, ExactSoft, Head, HeadJob, Masks, OVERFLOW, Product, Rows, Weight, WeightDtype,
 };
+use lacuna_kernels::device::{Buffer, Device};
 use lacuna_kernels::{WeightView, row_stats, soft_embedding_sparse_all};
 
 use crate::matmul::twin;
@@ -281,31 +281,93 @@ fn log_probs_match_the_twin() {
 
 #[test]
 fn the_exact_path_matches_the_twin() {
-    let (rows, vocabulary, hidden) = (9, 150, 96);
-    let logits = scaled(1, rows * vocabulary, 6.0);
-    for device in devices() {
-        for weight in WEIGHT_DTYPES {
-            let stored = quantise(&numbers(2, vocabulary * hidden), weight);
-            let (x, bytes) = (upload(&device, &logits, Dtype::F32), device.buffer_of(&stored.bytes).unwrap());
-            let out = poisoned(&device, (rows + 2) * hidden, Dtype::F32);
-            let to: Vec<u32> = (0..rows as u32).map(|r| r + 2).collect();
-            let to = device.buffer_of(&to).unwrap();
-            let table = Weight::new(&bytes, weight, vocabulary, hidden).unwrap();
-            let view = Rows::new(&x, Dtype::F32, rows, vocabulary).unwrap();
-            let target = Rows::new(&out, Dtype::F32, rows + 2, hidden).unwrap();
-            ops::soft_embedding_exact(&device, (view, 1.0), table, 3.0, (target, Some(to.all()))).unwrap();
-            let mut probabilities = logits.clone();
-            lacuna_kernels::softmax_rows(&mut probabilities, vocabulary, 1.0);
-            assert_close(&read(&x, rows * vocabulary, Dtype::F32), &probabilities, 1e-5, "softmax");
-            let transposed: Vec<f32> = (0..hidden)
-                .flat_map(|h| (0..vocabulary).map(move |v| (h, v)))
-                .map(|(h, v)| stored.values[v * hidden + h])
-                .collect();
-            let mut want = twin(&probabilities, &transposed, (rows, hidden, vocabulary));
-            want.iter_mut().for_each(|x| *x *= 3.0);
-            let got = read(&out, (rows + 2) * hidden, Dtype::F32);
-            assert!(got[..2 * hidden].iter().all(|x| x.is_nan()), "rows before the targets");
-            assert_close(&got[2 * hidden..], &want, 1e-4, "soft embedding");
+    let (rows, vocabulary, hidden) = (9, 1100, 96);
+    let mut logits = scaled(1, rows * vocabulary, 6.0);
+    let banned = [3, 64, vocabulary - 1];
+    for weight in WEIGHT_DTYPES {
+        let stored = quantise(&numbers(2, vocabulary * hidden), weight);
+        for row in logits.chunks_mut(vocabulary) {
+            banned.iter().for_each(|&id| row[id] = f32::NEG_INFINITY);
+        }
+        // Target 4 is row 1 of the masks: it may only become one of the last tokens.
+        logits[2 * vocabulary..3 * vocabulary - 40].fill(f32::NEG_INFINITY);
+        let mut probabilities = logits.clone();
+        probabilities.iter_mut().for_each(|x| *x /= 0.7);
+        lacuna_kernels::softmax_rows(&mut probabilities, vocabulary, 1.0);
+        let mut first: Option<Vec<u32>> = None;
+        for device in devices() {
+            for parts in [4, 3, 1] {
+                let out = exactly(&device, (&logits, weight, &stored), (rows, vocabulary, hidden), parts);
+                assert_close(&read(&out.1, rows * vocabulary, Dtype::F32), &probabilities, 1e-5, "softmax");
+                let want = in_parts(&probabilities, &stored.values, (rows, vocabulary, hidden), parts);
+                let got = read(&out.0, (rows + 2) * hidden, Dtype::F32);
+                assert!(got[..2 * hidden].iter().all(|x| x.is_nan()), "rows before the targets");
+                assert_close(&got[2 * hidden..], &want, 1e-5, "soft embedding");
+                if parts == 4 && device.info().emulated {
+                    let bits: Vec<u32> = got.iter().map(|x| x.to_bits()).collect();
+                    assert!(*first.get_or_insert_with(|| bits.clone()) == bits, "another order, other bits");
+                }
+            }
         }
     }
+}
+
+/// Room for so many parts: the soft embeddings from row 2 on, and the probabilities.
+fn exactly(
+    device: &Device,
+    (logits, weight, stored): (&[f32], WeightDtype, &Quantised),
+    (rows, vocabulary, hidden): (usize, usize, usize),
+    parts: usize,
+) -> (Buffer, Buffer) {
+    let (x, bytes) = (upload(device, logits, Dtype::F32), device.buffer_of(&stored.bytes).unwrap());
+    let out = poisoned(device, (rows + 2) * hidden, Dtype::F32);
+    let to: Vec<u32> = (0..rows as u32).map(|r| r + 2).collect();
+    // Rows as they are among those of the masks: the others have none.
+    let mask_rows: Vec<u32> = (0..rows as u32).map(|r| if r == 2 { 1 } else { 2 + r }).collect();
+    let which: Vec<u32> = (0..rows as u32 + 2).map(|row| if row == 1 { 0 } else { u32::MAX }).collect();
+    let words = vocabulary.div_ceil(32);
+    let (mut banned, mut allowed) = (vec![0_u32; words], vec![0_u32; words]);
+    [3, 64, vocabulary - 1].iter().for_each(|id| banned[id / 32] |= 1 << (id % 32));
+    (vocabulary - 40..vocabulary).for_each(|id| allowed[id / 32] |= 1 << (id % 32));
+    let [to, mask_rows, which, banned, allowed] =
+        [&to, &mask_rows, &which, &banned, &allowed].map(|words| device.buffer_of(words).unwrap());
+    let table = Weight::new(&bytes, weight, vocabulary, hidden).unwrap();
+    assert_eq!(ops::soft_embedding_scratch_bytes(rows, table), 4 * rows * hidden * 4);
+    let scratch = device.alloc(parts * rows * hidden * 4).unwrap();
+    let job = ExactSoft {
+        logits: Rows::new(&x, Dtype::F32, rows, vocabulary).unwrap(),
+        temperature: 0.7,
+        masks: Masks { banned: Some(banned.all()), allowed: Some((which.all(), allowed.all())) },
+        mask_rows: Some(mask_rows.all()),
+        table,
+        scale: 3.0,
+        out: Rows::new(&out, Dtype::F32, rows + 2, hidden).unwrap(),
+        to: Some(to.all()),
+        scratch: scratch.all(),
+    };
+    ops::soft_embedding_exact(device, &job).unwrap();
+    (out, x)
+}
+
+/// The twin of the split sum: each part in token order, then the parts in theirs, times three.
+fn in_parts(
+    probabilities: &[f32],
+    table: &[f32],
+    (rows, vocabulary, hidden): (usize, usize, usize),
+    parts: usize,
+) -> Vec<f32> {
+    let tokens = vocabulary.div_ceil(parts).next_multiple_of(64);
+    let mut out = vec![0.0; rows * hidden];
+    for (row, out) in probabilities.chunks(vocabulary).zip(out.chunks_mut(hidden)) {
+        for first in (0..vocabulary).step_by(tokens) {
+            let mut sums = vec![0.0_f32; hidden];
+            for v in first..vocabulary.min(first + tokens) {
+                let embedding = &table[v * hidden..(v + 1) * hidden];
+                sums.iter_mut().zip(embedding).for_each(|(sum, x)| *sum += row[v] * x);
+            }
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
+        out.iter_mut().for_each(|x| *x *= 3.0);
+    }
+    out
 }

@@ -23,7 +23,7 @@ pub use matmul::{Product, logits, matmul, matmul_gated, matmul_in, matmul_scratc
 pub use route::{Router, route, route_in, route_scratch_bytes};
 pub use rows::{Branches, Residual, add_scaled, convert, embed, gated, gather, residual, rms_norm};
 pub use sampler::{CanvasState, Sampler, sampler_step};
-pub use soft::{soft_embedding, soft_embedding_exact, softmax_rows};
+pub use soft::{ExactSoft, soft_embedding, soft_embedding_exact, soft_embedding_scratch_bytes, softmax_rows};
 pub use view::{Dtype, Rows, Weight, WeightDtype};
 
 use super::{Arg, DeviceError, Slice};
