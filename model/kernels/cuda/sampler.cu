@@ -32,11 +32,12 @@ DEVICE uint64_t random_bits(uint64_t seed, uint64_t stream, uint64_t step, uint6
     return mix(state ^ lane * 0x9e3779b97f4a7c15ull);
 }
 
-// A float's place in the total order, as an unsigned integer.
+// A float's place in the total order, as an unsigned integer; and back.
 DEVICE uint32_t total_order(float x) {
     uint32_t u = __float_as_uint(x);
     return u & 0x80000000u ? ~u : u | 0x80000000u;
 }
+DEVICE float from_order(uint32_t u) { return __uint_as_float(u & 0x80000000u ? u & 0x7fffffffu : ~u); }
 
 // Inverse-transform sample at the quantile u, over survivors in token order.
 DEVICE uint32_t sample(const uint32_t* ids, const float* weights, uint32_t count, float u) {
@@ -50,7 +51,8 @@ DEVICE uint32_t sample(const uint32_t* ids, const float* weights, uint32_t count
     return count ? ids[count - 1] : 0;
 }
 
-// Shared memory: [sort] 64-bit keys, [sort] flags, 4 words; sort is a power of two, at least every hole's length.
+// Shared memory: [sort] 64-bit keys, [sort] flags, [sort] entropies, 4 words; sort is a power of two, at least every hole's
+// length. One thread adds the entropies up, in the host's order: it reads them from shared memory, not from the card's.
 KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t sort, const uint32_t* row_argmax,
                     const float* row_entropy, const uint32_t* survivors, const uint32_t* ids, const float* weights,
                     uint32_t capacity, uint32_t* tokens, uint32_t* last_argmax, uint32_t* accepted,
@@ -58,13 +60,17 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
     Canvas& c = static_cast<Canvas*>(canvases)[blockIdx.x];
     uint64_t* keys = reinterpret_cast<uint64_t*>(shared_memory());
     uint32_t* flags = reinterpret_cast<uint32_t*>(keys + sort);
-    uint32_t* shared = flags + sort; // rows that changed, rows that overflowed, the temperature's bits
+    float* entropies = reinterpret_cast<float*>(flags + sort);
+    uint32_t* shared = flags + 2 * sort; // rows that changed, rows that overflowed, the temperature's bits
     uint32_t thread = threadIdx.x, length = c.hole_len, first = c.first_row;
     if (c.settled || c.steps >= c.steps_max) return;
     uint32_t step = c.steps + 1;
     if (thread < 2) shared[thread] = 0;
-    for (uint32_t i = thread; i < sort; i += blockDim.x)
-        keys[i] = i < length ? uint64_t(total_order(row_entropy[first + i])) << 32 | i : ~0ull;
+    for (uint32_t i = thread; i < sort; i += blockDim.x) {
+        float entropy = i < length ? row_entropy[first + i] : 0.0f;
+        entropies[i] = entropy;
+        keys[i] = i < length ? uint64_t(total_order(entropy)) << 32 | i : ~0ull;
+    }
     __syncthreads();
     for (uint32_t size = 2; size <= sort; size *= 2)
         for (uint32_t gap = size / 2; gap > 0; gap /= 2) {
@@ -81,7 +87,7 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
         double cumulative = 0.0;
         for (uint32_t i = 0; i < length; i++) {
             uint32_t position = uint32_t(keys[i]);
-            float entropy = row_entropy[first + position];
+            float entropy = from_order(uint32_t(keys[i] >> 32));
             cumulative += double(entropy);
             flags[position] = float(cumulative) - entropy <= c.entropy_bound;
         }
@@ -107,7 +113,7 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
     if (thread == 0) {
         uint32_t same = step > 1 && shared[0] == 0 ? c.unchanged + 1 : 0;
         double sum = 0.0;
-        for (uint32_t i = 0; i < length; i++) sum += double(row_entropy[first + i]);
+        for (uint32_t i = 0; i < length; i++) sum += double(entropies[i]);
         bool stable = same >= c.stability && step > c.stability;
         c.settled = stable && float(sum / double(length)) < c.confidence;
         c.unchanged = same;

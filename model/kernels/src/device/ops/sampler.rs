@@ -94,6 +94,6 @@ pub fn sampler_step(device: &Device, job: &Sampler<'_>) -> Result<(), DeviceErro
         Arg::Slice(job.accepted),
         Arg::Slice(job.temperatures),
     ];
-    let shared = sort * 12 + 16;
+    let shared = sort * 16 + 16;
     device.launch("sampler_step", [job.count as u32, 1, 1], [256, 1, 1], shared, &args)
 }
