@@ -62,6 +62,11 @@ pub struct Outcome {
     pub exact_at: Option<usize>,
     /// The stated probability that the answer is exact, see [`confidence`]; 0 without one.
     pub confidence: f64,
+    /// What `lacuna.confidence` is fitted by (model/training/fit.py): ln p of the answer's hole and of the next suffix tokens by the
+    /// causal pass; null without an answer.
+    pub log_prob_hole: Option<f32>,
+    /// See above.
+    pub log_prob_suffix: Option<f32>,
     /// Not exact, and ends with what stands after the hole, see [`repeats_suffix`].
     pub repeats_suffix: bool,
 }
@@ -122,6 +127,8 @@ fn judge(case: &Case, infilled: &Infilled, offers: &[Offer], latency_ms: f64) ->
         engine_best_exact: exact_match(engine_best, &case.answer),
         exact_at: offers.iter().position(|offer| exact_match(offer.text(), &case.answer)),
         confidence: best.map_or(0.0, |offer| confidence(&offer.candidate)),
+        log_prob_hole: best.map(|offer| offer.candidate.log_prob_hole),
+        log_prob_suffix: best.map(|offer| offer.candidate.log_prob_suffix),
         repeats_suffix: !exact && repeats_suffix(text, &case.suffix),
     }
 }
@@ -166,6 +173,8 @@ pub mod tests {
             engine_best_exact: exact_match,
             exact_at: exact_match.then_some(0),
             confidence: 0.5,
+            log_prob_hole: Some(-1.0),
+            log_prob_suffix: Some(-1.0),
             repeats_suffix: false,
         }
     }
