@@ -218,6 +218,37 @@ fn it_ends_with_the_process_it_belongs_to() {
     assert_eq!(client.exit_code(), Some(1));
 }
 
+/// An editor outside of the server's container, or behind a wrapper, names a process that is not there for the server.
+#[test]
+#[cfg(unix)]
+fn it_serves_an_editor_whose_process_it_cannot_see() {
+    let mut gone = Command::new("true").spawn().unwrap();
+    let process_id = Some(gone.id());
+    gone.wait().unwrap();
+    let stage = stage();
+    let mut client = Client::start(&stage.launch(&Script::default()));
+    client.ready(&Setup { process_id, ..Setup::default() });
+    client.open(URI, "rust", TEXT);
+    assert_eq!(items(&mut client).len(), 1);
+    assert_eq!(client.shut_down(), Some(0));
+}
+
+/// The one thing a person tries with an engine that hangs.
+#[test]
+fn restarting_gives_up_the_job_that_runs() {
+    let stage = stage();
+    let script = Script { step_ms: 600_000.0, ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let id = client.request_inline(URI, TEXT.find("total = ").unwrap() + 8, Trigger::Automatic);
+    client.state("busy");
+    client.command("lacuna.restartEngine", json!([]));
+    client.state("starting");
+    client.state("ready");
+    assert_eq!(client.response(id).code(), -32800);
+    assert_eq!(client.shut_down(), Some(0));
+}
+
 #[test]
 fn both_ways_to_start_it_serve() {
     for args in [&["lsp"][..], &["--stdio"]] {

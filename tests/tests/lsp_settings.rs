@@ -131,6 +131,39 @@ fn a_project_says_what_it_wants_in_its_own_file() {
     assert_eq!(offers(&mut client, outside), 1);
 }
 
+/// A client that watches no files has no other word for it.
+#[test]
+fn a_projects_file_is_read_again_with_the_engine() {
+    let stage = stage();
+    let file = stage.folder().join("lacuna.toml");
+    fs::write(&file, "[languages]\nrust = false\n").unwrap();
+    let root = format!("file://{}", stage.folder().display());
+    let mut client =
+        stage.ready(&Script::default(), &Setup { folders: vec![root.clone()], ..Setup::default() });
+    let uri = format!("{root}/a.rs");
+    client.open(&uri, "rust", TEXT);
+    assert_eq!(offers(&mut client, &uri), 0);
+    fs::write(&file, "[languages]\nrust = true\n").unwrap();
+    client.command("lacuna.restartEngine", json!([]));
+    client.state("starting");
+    client.state("ready");
+    assert_eq!(offers(&mut client, &uri), 1);
+}
+
+/// Who asks for a log looks for it, and would look in vain.
+#[test]
+fn a_log_that_cannot_be_written_is_said() {
+    let stage = stage();
+    fs::write(stage.folder().join("no-folder"), "").unwrap();
+    let file = stage.folder().join("no-folder/lacuna.log");
+    let mut client = Client::start(&stage.launch(&Script::default()));
+    client.initialize(&Setup::with_options(json!({"log": {"file": file}})));
+    client.notification("window/showMessage", |params| {
+        params["message"].to_string().contains("no-folder/lacuna.log")
+    });
+    client.state("ready");
+}
+
 /// `completion`: for clients that know no inline completions, unless the user says otherwise.
 #[test]
 fn the_completion_menu_is_the_fallback() {

@@ -76,6 +76,8 @@ struct State {
     waiting: VecDeque<Job>,
     /// Jobs that ever came, to tell a queue at rest from one in a burst.
     pushes: u64,
+    /// Of the job that was given out last.
+    running: CancelToken,
     reload: bool,
     stop: bool,
 }
@@ -109,9 +111,12 @@ impl Scheduler {
         self.changed.notify_one();
     }
 
-    /// Has the engine loaded again before the next job.
+    /// Has the engine loaded again before the next job. The one that runs is given up: it may be why a person asks.
     pub fn reload(&self) {
-        self.lock().reload = true;
+        let mut state = self.lock();
+        state.reload = true;
+        state.running.cancel();
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -156,6 +161,7 @@ impl Scheduler {
             let typing = state.waiting.iter().rposition(|job| !job.waits_behind_typing());
             let at = typing.or_else(|| (!state.waiting.is_empty()).then_some(0));
             if let Some(job) = at.and_then(|at| state.waiting.remove(at)) {
+                state.running = job.cancel.clone();
                 return Next::Job(Box::new(job));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -61,9 +61,7 @@ fn connect(
     let log = Mutex::new(log);
     let on_log = Box::new(move |settings: &Settings| {
         let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = log.apply(&settings.log) {
-            tracing::warn!(%error, "log");
-        }
+        log.apply(&settings.log).err().map(|error| error.to_string())
     });
     let parts = Parts { worker, status, watch_parent, on_log };
     let builder =
@@ -80,6 +78,14 @@ fn connect(
 fn watch_parent(parent: i32) {
     if parent <= 0 {
         tracing::warn!(parent, "the parent process that the client names is none; it is not watched");
+        return;
+    }
+    if !is_alive(parent) {
+        // In a container, behind a wrapper or over a bridge the editor's number is that of another machine's list.
+        tracing::warn!(
+            parent,
+            "the process that the client names is not visible from here; it is not watched"
+        );
         return;
     }
     tokio::spawn(async move {

@@ -8,7 +8,7 @@ use crate::own::frame::FrameNotification;
 use crate::own::status::StatusNotification;
 use crate::progress::Progress;
 use crate::requests::capabilities;
-use crate::settings::{Settings, Warning, needs_engine_restart};
+use crate::settings::{Settings, needs_engine_restart};
 use crate::status::{News, Status};
 use crate::worker::Worker;
 use lacuna_text::Encoding;
@@ -43,14 +43,17 @@ pub struct Shared {
     documents: Mutex<Documents>,
     configuration: Mutex<Configuration>,
     /// What was wrong with the settings when the client was last told.
-    told: Mutex<Vec<Warning>>,
+    told: Mutex<Vec<String>>,
     abilities: OnceLock<Abilities>,
     phase: AtomicU8,
     inline_is_used: AtomicBool,
     /// Called with the parent's process id, once.
     watch_parent: fn(i32),
-    on_log: Box<dyn Fn(&Settings) + Send + Sync>,
+    on_log: OnLog,
 }
+
+/// Takes settings of the log over; what cannot be done of them comes back.
+pub type OnLog = Box<dyn Fn(&Settings) -> Option<String> + Send + Sync>;
 
 /// What the world outside lends the server.
 pub struct Parts {
@@ -61,7 +64,7 @@ pub struct Parts {
     /// Ends the process when the process with this id is gone.
     pub watch_parent: fn(i32),
     /// Takes settings of the log over.
-    pub on_log: Box<dyn Fn(&Settings) + Send + Sync>,
+    pub on_log: OnLog,
 }
 
 /// The language server; all it has is shared.
@@ -178,8 +181,9 @@ impl Shared {
         let warnings = configuration.resolve();
         let after = configuration.settings();
         drop(configuration);
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        warnings.extend((self.on_log)(&after).map(|problem| format!("log: {problem}")));
         self.tell(warnings);
-        (self.on_log)(&after);
         self.status.set_disabled(!after.enabled);
         // Why a document got nothing may have changed; the next request says.
         self.status.note(None);
@@ -203,14 +207,13 @@ impl Shared {
     }
 
     /// Shows what is wrong with settings, each fault once.
-    fn tell(&self, warnings: Vec<Warning>) {
+    fn tell(&self, warnings: Vec<String>) {
         if !self.is_serving() {
             // The client is not to be spoken to yet; the next change of settings tells.
             return;
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let new: Vec<String> =
-            warnings.iter().filter(|warning| !told.contains(warning)).map(ToString::to_string).collect();
+        let new: Vec<String> = warnings.iter().filter(|warning| !told.contains(warning)).cloned().collect();
         *told = warnings;
         drop(told);
         for warning in &new {

@@ -69,7 +69,7 @@ impl Worker {
         self.started.load(Ordering::Acquire)
     }
 
-    /// Loads the engine anew with these settings, after the job that runs; nothing before the start.
+    /// Loads the engine anew with these settings, and gives up the job that runs; nothing before the start.
     pub fn restart(&self, settings: EngineSettings) {
         if self.is_started() {
             *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;

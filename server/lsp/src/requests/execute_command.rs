@@ -69,8 +69,7 @@ impl Work for ExecuteCommand {
             }
             "lacuna.status" => Ok(json!(shared.status.params())),
             "lacuna.restartEngine" => {
-                shared.documents().take_down();
-                shared.worker.restart(shared.settings().engine.clone());
+                restart(&shared).await;
                 Ok(Value::Null)
             }
             other => Err(Error::invalid_params(format!(
@@ -78,6 +77,21 @@ impl Work for ExecuteCommand {
                 COMMANDS.join(", ")
             ))),
         }
+    }
+}
+
+/// Loads the engine anew. A client that watches no files has no other word for a changed `lacuna.toml` either.
+async fn restart(shared: &Arc<Shared>) {
+    let before = shared.settings().engine.clone();
+    let reader = Arc::clone(shared);
+    let read = move || reader.configure(|configuration| configuration.read_projects());
+    if let Err(error) = tokio::task::spawn_blocking(read).await {
+        tracing::error!(%error, "reading the projects' settings");
+    }
+    let engine = shared.settings().engine.clone();
+    // Else the new settings have restarted it.
+    if engine == before {
+        shared.worker.restart(engine);
     }
 }
 
