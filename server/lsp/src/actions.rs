@@ -22,6 +22,9 @@ use tower_lsp::jsonrpc::{Error, Result};
 /// Steps that wait to be reported.
 const STEPS_MAX: usize = 16;
 
+/// Bytes of a selection that is looked through for a marker: nobody selects more of a text to have one hole filled.
+const SELECTION_BYTES_MAX: usize = 64 << 10;
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,8 +102,11 @@ pub const fn is_marker(region: &Region) -> bool {
 /// The marker of a selection that holds one and more code: an editor may ask for all of an expression when a person
 /// means the hole in it (Eglot does), and to fill in never means to lose what is there.
 fn sole_marker(snapshot: &Snapshot, range: &std::ops::Range<usize>) -> Option<Region> {
-    let inside = |region: &Region| is_within(&region.range, range) && !region.range.is_empty();
-    let mut markers = Region::find_markers(snapshot).into_iter().filter(inside);
+    if range.len() > SELECTION_BYTES_MAX {
+        return None;
+    }
+    let markers = Region::find_markers_in(snapshot, range);
+    let mut markers = markers.into_iter().filter(|region| !region.range.is_empty());
     markers.next().filter(|_| markers.next().is_none())
 }
 

@@ -190,7 +190,14 @@ impl Region {
     /// count (`‹›` always does); a marker inside another region is left out.
     #[must_use]
     pub fn find_markers(snapshot: &Snapshot) -> Vec<Self> {
-        markers::find(snapshot)
+        markers::find(snapshot, &(0..snapshot.len()))
+    }
+
+    /// Those of them that lie in `range`; only what is near it is parsed.
+    #[must_use]
+    pub fn find_markers_in(snapshot: &Snapshot, range: &Range<usize>) -> Vec<Self> {
+        let inside = |region: &Self| range.start <= region.range.start && region.range.end <= range.end;
+        markers::find(snapshot, range).into_iter().filter(inside).collect()
     }
 
     /// The marker that most surely is a hole: the first of the first kind present in the order of [`Marker`].

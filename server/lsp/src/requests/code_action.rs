@@ -35,24 +35,37 @@ impl Query for CodeActions {
         if settings_for(shared, &view).is_err() {
             return Ok(Vec::new());
         }
+        // What nobody asks for is not looked for: that takes parsing.
+        let is_asked = |kind: ActionKind| {
+            let only = params.context.only.as_ref();
+            only.is_none_or(|only| only.iter().any(|wanted| is_within(wanted, kind.id())))
+        };
         let mut actions = Vec::new();
-        for diagnostic in params.context.diagnostics.iter().take(REPAIRS_MAX) {
-            actions.extend(repair(shared, &view, diagnostic));
+        if is_asked(ActionKind::Repair) {
+            let diagnostics = params.context.diagnostics.iter().take(REPAIRS_MAX);
+            actions.extend(diagnostics.filter_map(|diagnostic| repair(shared, &view, diagnostic)));
         }
         // Asked without a person's doing, for a light bulb: only where the code says that something is missing.
         let unasked = params.context.trigger_kind == Some(CodeActionTriggerKind::Automatic);
-        for kind in [ActionKind::Fill, ActionKind::Refine, ActionKind::Body] {
-            let Some(region) = region(shared, &view, kind, params.range) else { continue };
-            let selected = params.range.start != params.range.end;
+        let selected = params.range.start != params.range.end;
+        let filled = [ActionKind::Fill, ActionKind::Body].into_iter().any(is_asked);
+        let filled = filled.then(|| region(shared, &view, ActionKind::Fill, params.range)).flatten();
+        for kind in [ActionKind::Fill, ActionKind::Refine, ActionKind::Body]
+            .into_iter()
+            .filter(|&kind| is_asked(kind))
+        {
+            let region = match kind {
+                ActionKind::Fill => filled.clone(),
+                // Two actions of the same place are one too many: a body that is empty is filled.
+                ActionKind::Body if filled.is_some() => None,
+                _ => region(shared, &view, kind, params.range),
+            };
+            let Some(region) = region else { continue };
             if (kind == ActionKind::Refine && !selected) || (unasked && !selected && !is_marker(&region)) {
                 continue;
             }
             actions.push(action(shared, &view, (kind, None), params.range));
         }
-        let asked = |action: &CodeAction| match (&params.context.only, &action.kind) {
-            (Some(only), Some(kind)) => only.iter().any(|wanted| is_within(wanted, kind)),
-            _ => true,
-        };
         let literals = shared.client_abilities().action_literals;
         let as_known = |action: CodeAction| match action.command {
             Some(command) if !literals => {
@@ -60,17 +73,12 @@ impl Query for CodeActions {
             }
             _ => CodeActionResponse::CodeAction(action),
         };
-        Ok(actions.into_iter().filter(asked).map(as_known).collect())
+        Ok(actions.into_iter().map(as_known).collect())
     }
 }
 
 fn region(shared: &Shared, view: &View, kind: ActionKind, range: Range) -> Option<Region> {
-    let range = convert::range(&view.snapshot, range, shared.encoding());
-    // Two actions of the same place are one too many: a body that is empty is filled.
-    if kind == ActionKind::Body && ActionKind::Fill.region(&view.snapshot, range.clone()).is_some() {
-        return None;
-    }
-    kind.region(&view.snapshot, range)
+    kind.region(&view.snapshot, convert::range(&view.snapshot, range, shared.encoding()))
 }
 
 fn repair(shared: &Shared, view: &View, diagnostic: &Diagnostic) -> Option<CodeAction> {
@@ -118,11 +126,9 @@ fn action(
 }
 
 /// Whether `kind` is `wanted` or one of its sub-kinds.
-fn is_within(wanted: &CodeActionKind, kind: &CodeActionKind) -> bool {
-    let name = |kind: &CodeActionKind| {
-        serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()
-    };
-    let (wanted, kind) = (name(wanted), name(kind));
+fn is_within(wanted: &CodeActionKind, kind: &str) -> bool {
+    let wanted = serde_json::to_value(wanted).unwrap_or_default();
+    let wanted = wanted.as_str().unwrap_or_default();
     wanted.is_empty()
-        || kind.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        || kind.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

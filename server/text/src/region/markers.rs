@@ -13,10 +13,11 @@ const CLOSE: char = '›';
 /// Most bytes between `‹` and `›`, which stand on one line.
 const ANGLE_BYTES_MAX: usize = 1024;
 
-/// Every marker, by position, none inside another.
-pub(super) fn find(snapshot: &Snapshot) -> Vec<Region> {
+/// Every marker in the tiles that meet `range`, by position, none inside another.
+pub(super) fn find(snapshot: &Snapshot, range: &Range<usize>) -> Vec<Region> {
     let mut found = Vec::new();
-    for tile in syntax::tiles(snapshot.text()) {
+    let meets = |tile: &Range<usize>| tile.start <= range.end && range.start <= tile.end;
+    for tile in syntax::tiles(snapshot.text()).filter(meets) {
         let tree = snapshot.tree_near(&tile);
         let tree = tree.as_deref();
         found.extend(angles(snapshot, tree, tile.clone()));

@@ -187,3 +187,22 @@ fn markers_of_a_large_text_are_found_in_pieces() {
     assert_eq!(found.len(), text.matches("    todo!()").count());
     assert!(found.iter().all(|region| region.text(&document) == "todo!()" && region.kind == Lines));
 }
+
+/// In a text too large for one tree: the same markers as a search of all of it finds, for less.
+#[test]
+fn markers_of_a_range_are_those_of_all_that_lie_in_it() {
+    let item = |n: usize| {
+        let filler = "    let value = compute(first, second);\n".repeat(20);
+        format!("fn f{n}() {{\n    todo!();\n{filler}    g(‹x›);\n}}\n\n")
+    };
+    let text: String = (0..200).map(item).collect();
+    let document = Document::new(&text, Language::Rust);
+    assert!(text.len() > 150_000, "{}", text.len());
+    let all = Region::find_markers(&document);
+    assert_eq!(all.len(), 400);
+    for range in [0..text.len(), 0..0, 40_000..40_900, 33_000..99_000, text.len() - 900..text.len()] {
+        let inside = |region: &&Region| range.start <= region.range.start && region.range.end <= range.end;
+        let expected: Vec<Region> = all.iter().filter(inside).cloned().collect();
+        assert_eq!(Region::find_markers_in(&document, &range), expected, "{range:?}");
+    }
+}
