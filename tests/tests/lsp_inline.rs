@@ -281,6 +281,23 @@ fn frames_show_each_step_in_order() {
     }
 }
 
+/// A place behind the entry is none in the document, until the client has taken it.
+#[test]
+fn no_frames_come_of_a_hole_behind_a_menus_entry() {
+    let stage = stage();
+    let script = Script { steps: 4, ..answering(&["(one);"]) };
+    let mut client = stage.ready(&script, &Setup::with_options(json!({"frames": true})));
+    client.open(URI, "rust", "fn f() {\n    let a = comp\n}\n");
+    let caret = client.after(URI, "let a = comp");
+    let word = client.document(URI).range(&(caret - 4..caret), client.encoding());
+    let mut params = client.inline_params(URI, caret, Trigger::Automatic);
+    params["context"]["selectedCompletionInfo"] = json!({"range": word, "text": "compute"});
+    let answer = client.ask("textDocument/inlineCompletion", params);
+    assert_eq!(answer["items"].as_array().map(Vec::len), Some(1), "{answer}");
+    client.status();
+    assert_eq!(client.notifications("lacuna/frame"), Vec::<Value>::new());
+}
+
 #[test]
 fn no_frames_come_unless_they_are_wanted() {
     let stage = stage();

@@ -75,8 +75,8 @@ impl Configuration {
         self.of_folder(self.folders.first())
     }
 
-    /// The settings of a document, and its path within its folder (`/` between its parts); the whole path of a file
-    /// outside of every folder, `None` for what is no file.
+    /// The settings of a document, and its path within its folder (`/` between its parts); the whole path of what is
+    /// outside of every folder, `None` for what has no path.
     #[must_use]
     pub fn settings_of(&self, uri: &Uri) -> (Arc<Settings>, Option<String>) {
         let inside = |folder: &&Folder| {
@@ -86,7 +86,7 @@ impl Configuration {
         let folder = self.folders.iter().filter(inside).max_by_key(|folder| folder.uri.len());
         let path = match folder {
             Some(folder) => Some(decode(&uri.0[folder.uri.len() + 1..])),
-            None => path_of(&uri.0).map(|path| path.to_string_lossy().replace('\\', "/")),
+            None => named_path(&uri.0),
         };
         (self.of_folder(folder), path)
     }
@@ -104,6 +104,20 @@ fn path_of(uri: &str) -> Option<PathBuf> {
     // `/c:/x` is `c:/x` where drives have letters.
     let drive = bytes.len() > 2 && bytes[0] == b'/' && bytes[1].is_ascii_alphabetic() && bytes[2] == b':';
     Some(PathBuf::from(if drive { path[1..].to_owned() } else { path }))
+}
+
+/// The path in any URI that has one: an archive's member, a file on another machine and an older version are files, too.
+fn named_path(uri: &str) -> Option<String> {
+    if let Some(path) = path_of(uri) {
+        return Some(path.to_string_lossy().replace('\\', "/"));
+    }
+    let (_, rest) = uri.split_once(':')?;
+    let rest = rest.split(['?', '#']).next()?;
+    let path = match rest.strip_prefix("//") {
+        Some(rest) => rest.get(rest.find('/')?..)?,
+        None => rest,
+    };
+    path.starts_with('/').then(|| decode(path))
 }
 
 fn decode(text: &str) -> String {
@@ -128,6 +142,9 @@ mod tests {
         assert_eq!(path("file:///wide/m.rs").as_deref(), Some("/wide/m.rs"));
         assert_eq!(path("file:///c%3A/m.rs").as_deref(), Some("c:/m.rs"));
         assert_eq!(path("untitled:Untitled-1"), None);
+        assert_eq!(path("scp://host/srv/.env").as_deref(), Some("/srv/.env"));
+        assert_eq!(path("git:/srv/.env?%7B%22ref%22%3A%22HEAD%22%7D").as_deref(), Some("/srv/.env"));
+        assert_eq!(path("memory://host"), None);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use tower_lsp::gen_lsp_types as lsp;
 pub const INFERENCE_BYTES_MAX: usize = 8 << 20;
 /// Edits remembered of a document, for answers that come when the text has moved on.
 const EDITS_MAX: usize = 64;
+/// Bytes they insert in all: a client that replaces a whole document by each change is not kept in copies.
+const EDIT_BYTES_MAX: usize = 256 << 10;
 /// Added to a document's opening when its text is replaced by one that cannot be an edit of it.
 const REOPENED: u64 = 1 << 32;
 /// Closed documents kept for what they tell of the others.
@@ -260,7 +262,7 @@ impl Open {
         }
         self.standing = self.standing.take().and_then(|standing| standing.rebase(&edit));
         self.edits.push_back(edit);
-        if self.edits.len() > EDITS_MAX {
+        while self.edits.len() > EDITS_MAX || inserted(&self.edits) > EDIT_BYTES_MAX {
             self.edits.pop_front();
         }
     }
@@ -282,5 +284,36 @@ impl Open {
             self.edits.clear();
         }
         self.standing = None;
+    }
+}
+
+/// Bytes that edits insert.
+fn inserted(edits: &VecDeque<Edit>) -> usize {
+    edits.iter().flat_map(Edit::changes).map(|change| change.insert.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Edits remembered after each of `texts` was inserted at the beginning of a document.
+    fn remembered(texts: &[String]) -> usize {
+        let mut documents = Documents::default();
+        let uri = lsp::Uri::from("file:///a.rs".to_owned());
+        let item = serde_json::json!({ "uri": uri, "languageId": "rust", "version": 0, "text": "" });
+        documents.open(serde_json::from_value(item).unwrap());
+        for text in texts {
+            let range = Some(lsp::Range::default());
+            assert!(documents.change(&uri, 1, vec![ContentChange { range, text: text.clone() }]));
+        }
+        documents.open[&uri].edits.len()
+    }
+
+    #[test]
+    fn the_edits_remembered_are_few_and_small() {
+        assert_eq!(remembered(&vec!["x".to_owned(); 3]), 3);
+        assert_eq!(remembered(&vec!["x".to_owned(); 100]), EDITS_MAX);
+        assert_eq!(remembered(&vec!["x".repeat(100_000); 10]), 2);
+        assert_eq!(remembered(&["x".to_owned(), "x".repeat(EDIT_BYTES_MAX + 1)]), 0);
     }
 }

@@ -152,14 +152,18 @@ fn on_frame(
     let encoding = shared.encoding();
     let range = convert::lsp_range(wish.snapshot, &wish.region.range, encoding);
     let (uri, version) = (wish.view.uri.clone(), wish.view.version);
-    let (frames, status) = (settings.frames, Arc::clone(&shared.status));
+    // With a menu's entry taken, which the client has not done yet, the hole is at no place of the document.
+    let frames = settings.frames && wish.snapshot.version() == wish.view.snapshot.version();
+    let (steps, status) = (settings.frames, Arc::clone(&shared.status));
     Some(Box::new(move |frame: Frame| {
         let step = Step { step: frame.step, steps_max: frame.steps_max };
         if let Some(on_step) = &mut on_step {
             on_step(step);
         }
-        if frames {
+        if steps {
             status.step(step);
+        }
+        if frames {
             status.frame(FrameParams::new(uri.clone(), version, range, frame));
         }
     }))

@@ -176,6 +176,9 @@ impl Snapshot {
     fn advance(&mut self, edit: &Edit) -> Result<(), EditError> {
         let before = self.text.clone();
         edit.apply(&mut self.text)?;
+        if takes_first_break(&before, edit) {
+            self.line_ending = LineEnding::detect(&self.text);
+        }
         self.version += 1;
         let lone_cr_before = self.lone_cr;
         self.lone_cr |= edit_leaves_lone_cr(&self.text, edit);
@@ -243,7 +246,8 @@ impl Snapshot {
         self.bom
     }
 
-    /// What ended the file's first line when it was opened.
+    /// What ended the first line when the document came to have one: at its opening, or with an edit that replaced the
+    /// break there was. [`LineEnding::Lf`] where there is but one line.
     #[must_use]
     pub const fn line_ending(&self) -> LineEnding {
         self.line_ending
@@ -285,6 +289,12 @@ impl Snapshot {
     pub fn position(&self, offset: usize, encoding: Encoding) -> Position {
         position::position(&self.text, offset, encoding)
     }
+}
+
+/// Whether a text has no first line break to keep after an edit: it had none, or the edit takes it.
+fn takes_first_break(before: &Rope, edit: &Edit) -> bool {
+    let end = (before.len_lines() > 1).then(|| before.line_to_byte(1));
+    end.is_none_or(|end| edit.changes().iter().any(|it| it.range.start < end && end <= it.range.end))
 }
 
 /// Whether bytes `start..end` hold a `\r` that no `\n` follows; the byte after `end` is looked at.

@@ -3,7 +3,7 @@
 use crate::edits::{TEXT, drawn, edit_of};
 use lacuna_text::syntax::{error_count, error_count_in};
 use lacuna_text::{
-    Document, DocumentError, Edit, EditError, Encoding, Language, LineEnding, Position, TreeState,
+    Change, Document, DocumentError, Edit, EditError, Encoding, Language, LineEnding, Position, TreeState,
 };
 use proptest::prelude::*;
 
@@ -20,6 +20,20 @@ fn bytes_come_back_as_they_were() {
     check_round_trip(b"a\rb\n", LineEnding::Cr, false);
     check_round_trip("é\u{2028}\nb\r\n".as_bytes(), LineEnding::Lf, false);
     check_round_trip(b"no line break", LineEnding::Lf, false);
+}
+
+/// A file that is opened empty or converted has the line ends that it got.
+#[test]
+fn line_ends_are_those_of_the_text_as_it_is() {
+    let mut document = Document::new("", Language::Rust);
+    assert_eq!(document.line_ending(), LineEnding::Lf);
+    document.apply(&Edit::insert(0, "fn a() {\r\n}\r\n")).unwrap();
+    assert_eq!(document.line_ending(), LineEnding::Crlf);
+    document.apply(&Edit::insert(0, "\n")).unwrap();
+    assert_eq!(document.line_ending(), LineEnding::Crlf, "a stray one changes nothing");
+    let len = document.len();
+    document.apply(&Edit::single(Change::new(0..len, "fn a() {\n}\n"))).unwrap();
+    assert_eq!(document.line_ending(), LineEnding::Lf);
 }
 
 #[test]
