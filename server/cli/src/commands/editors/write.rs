@@ -36,12 +36,16 @@ pub fn write(editor: &Editor, places: &Places, interrupt: &Interrupt) -> Result<
         }
     };
     let mut written = Vec::new();
+    let mut different = Vec::new();
     for (path, text) in &files {
-        written.push(if is_there(editor, path, text)? {
-            Written::Same(path.clone())
-        } else {
-            Written::New(path.clone())
-        });
+        match is_there(editor, path, text)? {
+            There::No => written.push(Written::New(path.clone())),
+            There::AsWanted => written.push(Written::Same(path.clone())),
+            There::Different => different.push(path),
+        }
+    }
+    if !different.is_empty() {
+        return Err(differ(editor, places, &different));
     }
     let _writing = interrupt.writing();
     for ((path, text), state) in files.iter().zip(&written) {
@@ -53,33 +57,60 @@ pub fn write(editor: &Editor, places: &Places, interrupt: &Interrupt) -> Result<
     Ok(written)
 }
 
+/// What is at a file's place.
+enum There {
+    No,
+    AsWanted,
+    Different,
+}
+
+/// What to do about files of another version, or changed ones: all at once, since an upgrade changes most of them.
+fn differ(editor: &Editor, places: &Places, different: &[&PathBuf]) -> Failure {
+    let names: Vec<String> = different.iter().map(|path| path.display().to_string()).collect();
+    let (are, them) = if names.len() == 1 {
+        ("is there already and differs", "it")
+    } else {
+        ("are there already and differ", "them")
+    };
+    // A folder that is named after Lacuna holds nothing else.
+    let whole = match &editor.setup {
+        Setup::Own { folder: (base, path), .. } if path.contains("lacuna") => {
+            places.folder(*base).ok().map(|folder| folder.join(path))
+        }
+        _ => None,
+    };
+    let move_away = match whole {
+        Some(folder) => format!("the folder {} away and run this again", folder.display()),
+        None => format!("{them} away"),
+    };
+    let names = names.join(", ");
+    Failure::input(format!("{names} {are}; nothing was written. Move {move_away} to have this version's"))
+}
+
 /// Whether a file holds the configuration already.
 ///
 /// # Errors
-/// It cannot be read, or holds something else.
-fn is_there(editor: &Editor, path: &Path, text: &str) -> Result<bool, Failure> {
+/// It cannot be read, or is one of the user's that holds something else.
+fn is_there(editor: &Editor, path: &Path, text: &str) -> Result<There, Failure> {
     let there = match fs::read_to_string(path) {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
-            return Ok(false);
+            return Ok(There::No);
         }
         Err(error) => {
             return Err(Failure::input(format!("{} cannot be read: {error}", path.display())));
         }
     };
     match editor.setup {
-        Setup::Shared { .. } if there.contains(text.trim()) => Ok(true),
+        Setup::Shared { .. } if there.contains(text.trim()) => Ok(There::AsWanted),
         Setup::Shared { .. } => Err(Failure::input(format!(
             "{} is there already and was left as it is; `lacuna editors {}` prints what to add: {}",
             path.display(),
             editor.name,
             editor.goes
         ))),
-        _ if there == text => Ok(true),
-        _ => Err(Failure::input(format!(
-            "{} is there already and differs; nothing was written. Move it away to have this version's",
-            path.display()
-        ))),
+        _ if there == text => Ok(There::AsWanted),
+        _ => Ok(There::Different),
     }
 }
 
@@ -156,9 +187,32 @@ mod tests {
         fs::create_dir_all(plugin.join("plugin")).unwrap();
         fs::write(plugin.join("plugin/lacuna.lua"), "-- older\n").unwrap();
         let error = write_at("neovim", home.path()).unwrap_err();
-        assert!(error.to_string().contains("differs"), "{error}");
+        assert!(error.to_string().contains("lacuna.lua is there already and differs;"), "{error}");
         assert!(!plugin.join("lua").exists());
         assert_eq!(fs::read_to_string(plugin.join("plugin/lacuna.lua")).unwrap(), "-- older\n");
+    }
+
+    /// An upgrade is one thing to do, not one a file.
+    #[test]
+    fn all_that_differs_is_said_at_once_and_the_folder_to_move() {
+        let home = TempDir::new().unwrap();
+        write_at("neovim", home.path()).unwrap();
+        let plugin = home.path().join(".local/share/nvim/site/pack/lacuna/start/lacuna");
+        for name in ["plugin/lacuna.lua", "lua/lacuna/init.lua"] {
+            fs::write(plugin.join(name), "-- older\n").unwrap();
+        }
+        let error = write_at("neovim", home.path()).unwrap_err().to_string();
+        for part in ["lua/lacuna/init.lua", "plugin/lacuna.lua are there already", "run this again"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(error.contains(&format!("Move the folder {} away", plugin.display())), "{error}");
+        fs::rename(&plugin, home.path().join("older")).unwrap();
+        write_at("neovim", home.path()).unwrap();
+        // Emacs' folder holds other things of its user's.
+        write_at("emacs", home.path()).unwrap();
+        fs::write(home.path().join(".emacs.d/lacuna-lsp-mode.el"), ";; older\n").unwrap();
+        let error = write_at("emacs", home.path()).unwrap_err().to_string();
+        assert!(error.contains("Move it away"), "{error}");
     }
 
     #[test]
