@@ -131,6 +131,33 @@ fn a_project_says_what_it_wants_in_its_own_file() {
     assert_eq!(offers(&mut client, outside), 1);
 }
 
+/// What one folder's file says is that folder's, whichever comes first.
+#[test]
+fn a_folder_that_is_off_leaves_the_others_on() {
+    for off in [0, 1] {
+        let stage = stage();
+        let folders: Vec<String> =
+            (0..2).map(|n| format!("file://{}/{n}", stage.folder().display())).collect();
+        for n in 0..2 {
+            let folder = stage.folder().join(n.to_string());
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("lacuna.toml"), format!("enabled = {}\n", n != off)).unwrap();
+        }
+        let uris: Vec<String> = folders.iter().map(|folder| format!("{folder}/a.rs")).collect();
+        let mut client = stage.ready(&Script::default(), &Setup { folders, ..Setup::default() });
+        for (n, uri) in uris.iter().enumerate() {
+            client.open(uri, "rust", TEXT);
+            assert_eq!(offers(&mut client, uri), usize::from(n != off), "{off} is off: {n}");
+        }
+        // Asked for in a document that is off, it is switched on there.
+        let toggle = json!([{"uri": uris[off]}]);
+        assert_eq!(client.command("lacuna.toggle", toggle), json!({"enabled": true}));
+        assert_eq!(offers(&mut client, &uris[off]), 1);
+        assert_eq!(client.command("lacuna.toggle", json!([])), json!({"enabled": false}));
+        client.state("disabled");
+    }
+}
+
 /// A client that watches no files has no other word for it.
 #[test]
 fn a_projects_file_is_read_again_with_the_engine() {
@@ -146,7 +173,7 @@ fn a_projects_file_is_read_again_with_the_engine() {
     fs::write(&file, "[languages]\nrust = true\n").unwrap();
     client.command("lacuna.restartEngine", json!([]));
     client.state("starting");
-    client.state("ready");
+    assert!((0..10_000).any(|_| client.status()["state"] == "ready"));
     assert_eq!(offers(&mut client, &uri), 1);
 }
 

@@ -75,6 +75,15 @@ impl Configuration {
         self.of_folder(self.folders.first())
     }
 
+    /// Whether something holds for the settings of any folder, or of what is in none where there is no folder.
+    #[must_use]
+    pub fn anywhere(&self, holds: impl Fn(&Settings) -> bool) -> bool {
+        match self.folders.is_empty() {
+            true => holds(&self.of_folder(None)),
+            false => self.folders.iter().any(|folder| holds(&self.of_folder(Some(folder)))),
+        }
+    }
+
     /// The settings of a document, and its path within its folder (`/` between its parts); the whole path of what is
     /// outside of every folder, `None` for what has no path.
     #[must_use]

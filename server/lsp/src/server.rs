@@ -162,6 +162,12 @@ impl Shared {
         self.configuration().settings_of(uri)
     }
 
+    /// Whether something holds for the settings of any folder.
+    #[must_use]
+    pub fn holds_anywhere(&self, holds: impl Fn(&Settings) -> bool) -> bool {
+        self.configuration().anywhere(holds)
+    }
+
     /// The settings of the server as a whole.
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
@@ -180,11 +186,12 @@ impl Shared {
         let out = change(&mut configuration);
         let warnings = configuration.resolve();
         let after = configuration.settings();
+        let works = configuration.anywhere(|settings| settings.enabled);
         drop(configuration);
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         warnings.extend((self.on_log)(&after).map(|problem| format!("log: {problem}")));
         self.tell(warnings);
-        self.status.set_disabled(!after.enabled);
+        self.status.set_disabled(!works);
         // Why a document got nothing may have changed; the next request says.
         self.status.note(None);
         self.let_go();

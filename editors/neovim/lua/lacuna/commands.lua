@@ -34,9 +34,9 @@ function run.refine(client, call) execute(client, 'lacuna.refine', place(client,
 function run.restart(client) execute(client, 'lacuna.restartEngine', {}) end
 function run.log() vim.cmd.tabnew(vim.fn.fnameescape(vim.lsp.log.get_filename())) end
 function run.toggle(client, call)
-  local what = call.fargs[2] and { { language = call.fargs[2] } } or {}
-  execute(client, 'lacuna.toggle', what, function(it)
-    vim.notify('Lacuna is ' .. (it.enabled and 'on' or 'off') .. (what[1] and ' for ' .. what[1].language or ''))
+  local language = call.fargs[2]
+  execute(client, 'lacuna.toggle', { { language = language, uri = vim.uri_from_bufnr(0) } }, function(it)
+    vim.notify('Lacuna is ' .. (it.enabled and 'on' or 'off') .. (language and ' for ' .. language or ''))
   end)
 end
 local function tell(it) vim.notify('Lacuna: ' .. it.message) end

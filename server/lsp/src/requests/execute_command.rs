@@ -6,6 +6,7 @@ use crate::edits::workspace_edit;
 use crate::front::Intake;
 use crate::requests::code_action_resolve::NOTHING_TO_DO;
 use crate::server::Shared;
+use crate::settings::Settings;
 use crate::turns::Lane;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -39,6 +40,8 @@ struct Place {
 
 #[derive(Debug, Default, Deserialize)]
 struct Toggle {
+    /// The document a person is in: what is on there is what is turned over.
+    uri: Option<Uri>,
     language: Option<String>,
     enabled: Option<bool>,
 }
@@ -58,9 +61,13 @@ impl Work for ExecuteCommand {
             "lacuna.toggle" => {
                 let toggle: Toggle =
                     argument.map_or_else(|| Ok(Toggle::default()), |value| read(Some(value)))?;
-                let settings = shared.settings();
-                let now =
-                    toggle.language.as_deref().map_or(settings.enabled, |id| settings.allows_language(id));
+                let is_on = |settings: &Settings| {
+                    toggle.language.as_deref().map_or(settings.enabled, |id| settings.allows_language(id))
+                };
+                let now = match &toggle.uri {
+                    Some(uri) => is_on(&shared.settings_of(uri).0),
+                    None => shared.holds_anywhere(is_on),
+                };
                 let wanted = toggle.enabled.unwrap_or(!now);
                 let enabled = shared.configure(|configuration| {
                     configuration.layers.toggle(toggle.language.as_deref(), Some(wanted))
