@@ -318,7 +318,7 @@ test('a path that changes twice at once leaves one server', async () => {
   code.configure({ 'lacuna.server.path': other });
   await code.until('the first change', () => code.requests('initialize').length > initialized);
   code.configure({});
-  await code.command('Lacuna: Restart');
+  await code.command('Lacuna: Restart Engine');
   await code.until('a server for the second', () => code.requests('initialize').length > initialized + 1);
   await code.says(/ready/);
   await code.until('one server', () => code.servers() === 1);
