@@ -8,7 +8,7 @@ use crate::denoise::{Condensing, Rules};
 use crate::kv::KvCache;
 use crate::net::{Canvases, Net};
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::Precision;
+use lacuna_kernels::{Precision, row_stats_all};
 
 /// A network with one KV cache.
 pub(crate) trait Backend: std::fmt::Debug + Send + Sync {
@@ -33,6 +33,15 @@ pub(crate) trait Backend: std::fmt::Debug + Send + Sync {
     fn denoise(&self, canvases: &Canvases<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError>;
     /// [`Net::logits`].
     fn logits(&self, states: &[f32]) -> Result<Vec<f32>, EngineError>;
+    /// ln p(ids[i]) by the logits of each row of `states` `[ids.len(), hidden]` at temperature 1: for scoring, where one
+    /// number of a row's whole vocabulary is wanted.
+    fn log_probs(&self, states: &[f32], ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let vocabulary = self.config().vocab_size;
+        let logits = self.logits(states)?;
+        let totals = row_stats_all(&logits, vocabulary, 1.0);
+        let rows = logits.chunks_exact(vocabulary).zip(ids).zip(totals);
+        Ok(rows.map(|((row, &id), total)| row[id as usize] - total.log_sum_exp).collect())
+    }
     /// [`Net::soft_embedding`] at temperature 1.
     fn soft_embedding(&self, scaled: &[f32]) -> Result<Vec<f32>, EngineError>;
     /// [`Net::embed`].

@@ -215,7 +215,7 @@ impl Session {
         let longest = sequences.iter().map(|s| s.len()).max().unwrap_or(1);
         let width = longest - 1; // the last token predicts nothing
         let ids = padded(sequences, width);
-        let (size, vocabulary) = (self.config().hidden_size, self.config().vocab_size);
+        let size = self.config().hidden_size;
         self.pool.install(|| {
             let hidden = self.backend.branch(&ids, sequences.len(), cancel)?;
             let predicts = |(b, s): (usize, &&[u32])| (skip..s.len()).map(move |i| b * width + i - 1);
@@ -227,10 +227,7 @@ impl Session {
                 cancel.check()?;
                 let states: Vec<f32> =
                     rows.iter().flat_map(|&row| &hidden[row * size..(row + 1) * size]).copied().collect();
-                let logits = self.backend.logits(&states)?;
-                let totals = lacuna_kernels::row_stats_all(&logits, vocabulary, 1.0);
-                let each = logits.chunks_exact(vocabulary).zip(ids).zip(totals);
-                found.extend(each.map(|((row, &id), total)| row[id as usize] - total.log_sum_exp));
+                found.extend(self.backend.log_probs(&states, ids)?);
             }
             let mut found = found.into_iter();
             Ok(sequences.iter().map(|s| found.by_ref().take(s.len() - skip).collect()).collect())

@@ -12,7 +12,9 @@ use crate::net::{Canvases, check_batch, check_rows, defect};
 use crate::sizes::parameters;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::DeviceError;
-use lacuna_kernels::device::ops::{ExactSoft, Masks, convert, embed, gather, logits, soft_embedding_exact};
+use lacuna_kernels::device::ops::{
+    ExactSoft, HeadJob, Masks, convert, embed, gather, log_probs, logits, soft_embedding_exact,
+};
 
 impl Backend for DeviceNet {
     fn config(&self) -> &Config {
@@ -106,6 +108,30 @@ impl Backend for DeviceNet {
                 let rows = states.len() / hidden;
                 convert(&self.device, self.buffers.y(rows)?, self.buffers.a(rows)?)?;
                 self.logits_of_a(rows, &mut out)?;
+            }
+            Ok(())
+        };
+        run().map_err(|error| run_fault(&error))?;
+        Ok(out)
+    }
+
+    fn log_probs(&self, states: &[f32], ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let hidden = self.config.hidden_size;
+        check_rows(states, hidden)?;
+        self.check_ids(ids)?;
+        if states.len() != ids.len() * hidden {
+            return Err(defect(format!(
+                "{} values are not the states of {} tokens",
+                states.len(),
+                ids.len()
+            )));
+        }
+        let mut out = Vec::with_capacity(ids.len());
+        let rows_max = self.head.rows_max().min(self.buffers.rows_max());
+        let mut run = || -> Result<(), DeviceError> {
+            for (states, ids) in states.chunks(rows_max * hidden).zip(ids.chunks(rows_max)) {
+                self.buffers.y_memory().upload_slice(0, states)?;
+                out.extend(self.log_probs_of_y(ids)?);
             }
             Ok(())
         };
@@ -233,6 +259,26 @@ impl DeviceNet {
             self.logits_of_a(wanted.len(), out)?;
         }
         Ok(())
+    }
+
+    /// ln p of `ids`, one for each of the first rows of `buffers.y`, by the head's statistics: no logit is stored, and one
+    /// number a row comes to the host.
+    fn log_probs_of_y(&self, ids: &[u32]) -> Result<Vec<f32>, DeviceError> {
+        let rows = ids.len();
+        let (states, wanted) = (self.buffers.a(rows)?, self.buffers.picked());
+        wanted.upload_slice(0, ids)?;
+        convert(&self.device, self.buffers.y(rows)?, states)?;
+        let job = HeadJob {
+            states,
+            table: self.table.view()?,
+            softcap: self.config.logit_softcap,
+            temperatures: None,
+            masks: Masks::default(),
+            guesses: None,
+        };
+        let found = self.buffers.logits_memory();
+        log_probs(&self.device, &job, wanted.all(), (&self.head, found.all()))?;
+        found.download_vec(0, rows)
     }
 
     /// Logits of the first `rows` rows of `buffers.a`, appended to `out`.

@@ -90,6 +90,11 @@ fn every_pass_is_the_processor_s() {
         let expected = cpu.branch(&branches, 3, &cancel).unwrap();
         near(&net.branch(&branches, 3, &cancel).unwrap(), &expected, "branches");
         near(&net.logits(&expected[..5 * 64]).unwrap(), &cpu.logits(&expected[..5 * 64]).unwrap(), "head");
+        let (states, next) = (&expected[..33 * 64], ids(33, 6));
+        near(&net.log_probs(states, &next).unwrap(), &cpu.log_probs(states, &next).unwrap(), "scores");
+        net.head = Head::new(&device, 10, 320, SURVIVORS_MAX).unwrap();
+        near(&net.log_probs(states, &next).unwrap(), &cpu.log_probs(states, &next).unwrap(), "in pieces");
+        assert!(net.log_probs(states, &next[..32]).is_err(), "a state without a token");
         near(&net.embed(&ids(9, 4)).unwrap(), &cpu.embed(&ids(9, 4)).unwrap(), "embeddings");
         let scaled: Vec<f32> = (0..3 * 320).map(|i| ((i * 7919) % 997) as f32 / 100.0).collect();
         let soft = cpu.soft_embedding(&scaled).unwrap();
