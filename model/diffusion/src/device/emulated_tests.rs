@@ -7,6 +7,7 @@ use super::*;
 use crate::backend::Backend as _;
 use crate::canvas::Frameset;
 use crate::denoise::{Condensing, condense};
+use crate::session::Session;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::ops::route_scratch_bytes;
 
@@ -53,6 +54,36 @@ fn a_failing_kernel_fails_the_request_and_nothing_else() {
     device.fail_launches_after(None);
     let (trace, ..) = run(&session, &rules, None);
     assert!(trace == run(&tests::session(Box::new(on_cpu("small"))), &rules, None).0);
+}
+
+#[test]
+fn a_lost_card_is_said_to_be_lost_by_every_request_from_then_on() {
+    let device = Device::emulated();
+    let mut net = DeviceNet::load(&device, &source("small"), PrecisionChoice::F32, &|_| ()).unwrap();
+    let never = CancelToken::new();
+    device.lose_after(7);
+    let said = net.read(&ids(9, 2), &never).unwrap_err().to_string();
+    assert!(
+        said.contains("the GPU is lost to this process (a fault that a test asked for); start"),
+        "{said}"
+    );
+    device.fail_launches_after(None); // the card is not asked any more
+    let states = vec![0.0; net.config.hidden_size];
+    for error in [
+        net.read(&ids(9, 2), &never).unwrap_err(),
+        net.embed(&[1]).unwrap_err(),
+        net.logits(&states).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), said);
+    }
+    assert!(matches!(device.memory_free(), Err(DeviceError::Lost { .. })));
+    let session =
+        Session::new(Box::new(net), rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+    let rules = rules(1, 0.005);
+    let around = Frameset { head: vec![], suffix: vec![], fill: 0, length: 16, first_allowed: None };
+    let mut batch = [Condensing::new(around.canvas(&ids(16, 1), 0, false), &rules)];
+    let ended = condense(&session, &mut batch, &rules, &never, &mut |_| ());
+    assert_eq!((ended.unwrap_err().to_string(), batch[0].steps), (said, 0));
 }
 
 #[test]

@@ -9,7 +9,8 @@ pub(crate) fn device_fault(error: &DeviceError) -> LoadError {
     LoadError::Device(error.to_string())
 }
 
-/// While running. The engine stays usable: what the caches count has not changed.
+/// While running. What the caches count has not changed, and the next request may succeed; but not where the card is lost
+/// ([`DeviceError::Lost`]): then every later one gets this answer at once, until the program is started anew.
 pub(crate) fn run_fault(error: &DeviceError) -> EngineError {
     EngineError::Compute {
         while_doing: "running the network on the GPU".to_owned(),

@@ -5,7 +5,7 @@ mod open;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::sys::{self, CUresult};
 
@@ -84,6 +84,9 @@ impl Drop for Event {
 
 impl Card {
     pub(super) fn open(ordinal: usize) -> Result<(Self, DeviceInfo), DeviceError> {
+        if let Some(reason) = LOST.get() {
+            return Err(DeviceError::Lost { reason: reason.clone() });
+        }
         // SAFETY: only looks whether the library can be opened.
         if !unsafe { sys::is_culib_present() } {
             return Err(DeviceError::NoDriver);
@@ -233,6 +236,7 @@ impl Card {
         };
         match result {
             CUresult::CUDA_SUCCESS => Ok(()),
+            result if is_sticky(result) => Err(lost("launching", result)),
             result => Err(DeviceError::Launch { kernel: launch.kernel.to_owned(), reason: reason(result) }),
         }
     }
@@ -352,9 +356,38 @@ fn reason(result: CUresult) -> String {
     format!("{result:?}")
 }
 
+/// The fault after which this process opens no card any more: the driver's manual has it started anew.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Whether a result ends the context: every later call would give it again.
+fn is_sticky(result: CUresult) -> bool {
+    use CUresult as R;
+    let sticky = [
+        R::CUDA_ERROR_ILLEGAL_ADDRESS,
+        R::CUDA_ERROR_MISALIGNED_ADDRESS,
+        R::CUDA_ERROR_INVALID_ADDRESS_SPACE,
+        R::CUDA_ERROR_INVALID_PC,
+        R::CUDA_ERROR_ILLEGAL_INSTRUCTION,
+        R::CUDA_ERROR_HARDWARE_STACK_ERROR,
+        R::CUDA_ERROR_ASSERT,
+        R::CUDA_ERROR_LAUNCH_FAILED,
+        R::CUDA_ERROR_LAUNCH_TIMEOUT,
+        R::CUDA_ERROR_ECC_UNCORRECTABLE,
+        R::CUDA_ERROR_NVLINK_UNCORRECTABLE,
+        R::CUDA_ERROR_CONTEXT_IS_DESTROYED,
+    ];
+    sticky.contains(&result)
+}
+
+fn lost(doing: &'static str, result: CUresult) -> DeviceError {
+    let reason = LOST.get_or_init(|| format!("{} while {doing}", reason(result)));
+    DeviceError::Lost { reason: reason.clone() }
+}
+
 fn done(doing: &'static str, result: CUresult) -> Result<(), DeviceError> {
     match result {
         CUresult::CUDA_SUCCESS => Ok(()),
+        result if is_sticky(result) => Err(lost(doing, result)),
         result => Err(DeviceError::Driver { doing, reason: reason(result) }),
     }
 }

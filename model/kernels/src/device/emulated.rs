@@ -67,6 +67,8 @@ struct State {
     memory: usize,
     /// Launches that still succeed.
     launches_left: Option<usize>,
+    /// Whether the card is lost when they are used up; otherwise launches fail one by one.
+    loses: bool,
     recording: Option<Vec<Step>>,
 }
 
@@ -92,7 +94,7 @@ impl Card {
             memory_total: MEMORY,
             emulated: true,
         };
-        let state = State { used: 0, memory: MEMORY, launches_left: None, recording: None };
+        let state = State { used: 0, memory: MEMORY, launches_left: None, loses: false, recording: None };
         (Self { order, state: Mutex::new(state) }, info)
     }
 
@@ -106,6 +108,11 @@ impl Card {
 
     pub(super) fn fail_launches_after(&self, launches: Option<usize>) {
         self.state().launches_left = launches;
+    }
+
+    pub(super) fn lose_after(&self, launches: usize) {
+        let mut state = self.state();
+        (state.launches_left, state.loses) = (Some(launches), true);
     }
 
     /// Counts a launch, and says whether it may succeed.
@@ -219,6 +226,9 @@ impl Card {
     fn run(&self, entry: &Entry, launch: &Launch) -> Result<(), DeviceError> {
         if !self.may_launch() {
             let reason = "a fault that a test asked for".to_owned();
+            if self.state().loses {
+                return Err(DeviceError::Lost { reason });
+            }
             return Err(DeviceError::Launch { kernel: launch.kernel.to_owned(), reason });
         }
         let [x, y, z] = launch.grid;

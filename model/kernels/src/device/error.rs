@@ -74,6 +74,14 @@ pub enum DeviceError {
         /// As the driver says.
         reason: String,
     },
+    /// A kernel's fault or the hardware's has ended the card's context: nothing of this process runs on the card any more.
+    #[error(
+        "the GPU is lost to this process ({reason}); start the program anew, or run on the CPU with --device cpu"
+    )]
+    Lost {
+        /// The fault, and what was being done when it was seen.
+        reason: String,
+    },
     /// A copy or a view goes past the end of a buffer.
     #[error("bytes {at}..{} are outside a buffer of {size}", at + bytes)]
     OutOfBounds {

@@ -26,12 +26,14 @@ impl Device {
     /// # Errors
     /// What `f` returns, [`DeviceError::Capturing`], and the driver's. The device stays usable.
     pub fn capture(&self, f: impl FnOnce() -> Result<(), DeviceError>) -> Result<Graph, DeviceError> {
-        let kind = match self.backend() {
-            #[cfg(feature = "cuda")]
-            Backend::Cuda(card) => Kind::Cuda(card.capture(f)?),
-            #[cfg(feature = "emulated")]
-            Backend::Emulated(card) => Kind::Emulated(card.capture(f)?),
-        };
+        let kind = self.run(|backend| {
+            Ok(match backend {
+                #[cfg(feature = "cuda")]
+                Backend::Cuda(card) => Kind::Cuda(card.capture(f)?),
+                #[cfg(feature = "emulated")]
+                Backend::Emulated(card) => Kind::Emulated(card.capture(f)?),
+            })
+        })?;
         Ok(Graph { kind, device: self.clone() })
     }
 }
@@ -42,13 +44,13 @@ impl Graph {
     /// # Errors
     /// The driver's.
     pub fn replay(&self) -> Result<(), DeviceError> {
-        match (&self.kind, self.device.backend()) {
+        self.device.run(|backend| match (&self.kind, backend) {
             #[cfg(feature = "cuda")]
             (Kind::Cuda(recorded), Backend::Cuda(card)) => card.replay(recorded),
             #[cfg(feature = "emulated")]
             (Kind::Emulated(recorded), Backend::Emulated(card)) => card.replay(recorded),
             #[cfg(all(feature = "cuda", feature = "emulated"))]
             _ => unreachable!("a graph stays with the backend that recorded it"),
-        }
+        })
     }
 }

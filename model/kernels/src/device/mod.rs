@@ -18,7 +18,7 @@ mod graph;
 pub mod ops;
 mod timing;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use backend::Backend;
 pub use buffer::{Buffer, Pod, Slice, bytes_of};
@@ -38,6 +38,8 @@ struct Inner {
     // Dropped first: it may hold events of the backend.
     timing: timing::Recorder,
     backend: Backend,
+    /// Why nothing runs on it any more, once it is so.
+    lost: OnceLock<String>,
     info: DeviceInfo,
 }
 
@@ -174,8 +176,25 @@ impl Device {
         }
     }
 
+    /// Lets the emulated card be lost after so many more launches, as a real one is by an illegal address; for tests of what
+    /// happens then. Nothing on a real card.
+    #[cfg(feature = "emulated")]
+    pub fn lose_after(&self, launches: usize) {
+        #[cfg_attr(not(feature = "cuda"), expect(irrefutable_let_patterns, reason = "the only backend"))]
+        if let Backend::Emulated(card) = self.backend() {
+            card.lose_after(launches);
+        }
+    }
+
     fn new(backend: Backend, info: DeviceInfo) -> Self {
-        Self { inner: Arc::new(Inner { timing: timing::Recorder::default(), backend, info }) }
+        Self {
+            inner: Arc::new(Inner {
+                timing: timing::Recorder::default(),
+                backend,
+                lost: OnceLock::new(),
+                info,
+            }),
+        }
     }
 
     /// What it is.
@@ -189,7 +208,7 @@ impl Device {
     /// # Errors
     /// The driver's.
     pub fn memory_free(&self) -> Result<usize, DeviceError> {
-        self.backend().memory_free()
+        self.run(|backend| backend.memory_free())
     }
 
     /// `bytes` of uninitialised memory (NaN bytes when emulated).
@@ -197,7 +216,7 @@ impl Device {
     /// # Errors
     /// [`DeviceError::OutOfMemory`] leaves the device usable; [`DeviceError::Capturing`].
     pub fn alloc(&self, bytes: usize) -> Result<Buffer, DeviceError> {
-        let address = self.backend().alloc(bytes)?;
+        let address = self.run(|backend| backend.alloc(bytes))?;
         Ok(Buffer { inner: Arc::new(buffer::Allocation { device: self.clone(), address, bytes }) })
     }
 
@@ -217,7 +236,7 @@ impl Device {
     /// [`DeviceError::OutOfBounds`], [`DeviceError::Capturing`] and the driver's.
     pub fn upload(&self, to: &Buffer, at: usize, bytes: &[u8]) -> Result<(), DeviceError> {
         to.check(at, bytes.len())?;
-        self.backend().upload(to.inner.address + at as u64, bytes)
+        self.run(|backend| backend.upload(to.inner.address + at as u64, bytes))
     }
 
     /// Waits for what was launched, and copies from byte `at` to the host.
@@ -226,7 +245,7 @@ impl Device {
     /// As [`Device::upload`]; also an earlier kernel's failure.
     pub fn download(&self, from: &Buffer, at: usize, into: &mut [u8]) -> Result<(), DeviceError> {
         from.check(at, into.len())?;
-        self.backend().download(from.inner.address + at as u64, into)
+        self.run(|backend| backend.download(from.inner.address + at as u64, into))
     }
 
     /// Sets `bytes` bytes from `at` to zero, in the stream's order.
@@ -235,7 +254,7 @@ impl Device {
     /// [`DeviceError::OutOfBounds`] and the driver's.
     pub fn zero(&self, buffer: &Buffer, at: usize, bytes: usize) -> Result<(), DeviceError> {
         buffer.check(at, bytes)?;
-        self.backend().zero(buffer, at, bytes)
+        self.run(|backend| backend.zero(buffer, at, bytes))
     }
 
     /// Copies `to.len()` bytes between two views that do not overlap, in the stream's order.
@@ -247,7 +266,7 @@ impl Device {
             let problem = format!("{} bytes do not fill {}", from.len(), to.len());
             return Err(DeviceError::Shape { op: "copy", problem });
         }
-        self.backend().copy(from, to)
+        self.run(|backend| backend.copy(from, to))
     }
 
     /// Launches a kernel by its name; `shared` is dynamic shared memory in bytes. Returns at once.
@@ -269,7 +288,7 @@ impl Device {
         let buffers = args.iter().filter_map(Arg::buffer).collect();
         let types = args.iter().map(Arg::letter).collect();
         let args = args.iter().map(|arg| arg.bits()).collect();
-        self.backend().launch(Launch { kernel, grid, block, shared, args, types, buffers })
+        self.run(|backend| backend.launch(Launch { kernel, grid, block, shared, args, types, buffers }))
     }
 
     /// Waits for everything launched so far.
@@ -277,7 +296,19 @@ impl Device {
     /// # Errors
     /// A launched kernel's failure.
     pub fn synchronize(&self) -> Result<(), DeviceError> {
-        self.backend().synchronize()
+        self.run(|backend| backend.synchronize())
+    }
+
+    /// Asks the backend, unless the card is lost; and notes that it is.
+    fn run<T>(&self, call: impl FnOnce(&Backend) -> Result<T, DeviceError>) -> Result<T, DeviceError> {
+        if let Some(reason) = self.inner.lost.get() {
+            return Err(DeviceError::Lost { reason: reason.clone() });
+        }
+        let result = call(self.backend());
+        if let Err(DeviceError::Lost { reason }) = &result {
+            self.inner.lost.get_or_init(|| reason.clone());
+        }
+        result
     }
 
     fn backend(&self) -> &Backend {

@@ -77,12 +77,12 @@ impl Device {
     }
 
     fn moment(&self) -> Result<Moment, DeviceError> {
-        match self.backend() {
+        self.run(|backend| match backend {
             #[cfg(feature = "cuda")]
             Backend::Cuda(card) => Ok(Moment::Event(card.event()?)),
             #[cfg(feature = "emulated")]
             Backend::Emulated(_) => Ok(Moment::Wall(Instant::now())),
-        }
+        })
     }
 }
 
