@@ -53,7 +53,8 @@ pub(crate) fn scratch_bytes(
     // All tiles are multiples of 32 rows, so the needs in between are smaller than at the next multiple.
     for rows in (32..plan.step_rows).step_by(32).chain([plan.step_rows]) {
         for layer in layers {
-            most = most.max(attention_scratch_bytes(device, rows, config.heads, layer.config.head_dim));
+            let heads = (config.heads, layer.config.kv_heads);
+            most = most.max(attention_scratch_bytes(device, rows, heads, layer.config.head_dim));
             most = most.max(route_scratch_bytes(device, rows, layer.router().view()?));
             for matrix in layer.matrices() {
                 most = most.max(matmul_scratch_bytes(device, rows, matrix.view()?));

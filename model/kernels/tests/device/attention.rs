@@ -8,7 +8,17 @@ use crate::support::*;
 /// Batch, tokens, prefix; heads, key heads, head size.
 type Sizes = ((usize, usize, usize), (usize, usize, usize));
 
-fn check(((batch, tokens, prefix), (heads, kv_heads, dim)): Sizes, span: Span, scale: f32) {
+fn check(sizes: Sizes, span: Span, scale: f32) {
+    check_with(sizes, span, scale, |bytes| bytes);
+}
+
+/// With another scratch than what is made good use of.
+fn check_with(
+    ((batch, tokens, prefix), (heads, kv_heads, dim)): Sizes,
+    span: Span,
+    scale: f32,
+    scratch: fn(usize) -> usize,
+) {
     let rows = batch * tokens;
     let (q_width, kv_width) = (heads * dim, kv_heads * dim);
     let q = scaled(1, rows * q_width, 2.0 / (dim as f32).sqrt() * 4.0);
@@ -20,8 +30,8 @@ fn check(((batch, tokens, prefix), (heads, kv_heads, dim)): Sizes, span: Span, s
             let [b_q, b_k, b_v, b_pk, b_pv] =
                 [up(&q), up(&own[0]), up(&own[1]), up(&cached[0]), up(&cached[1])];
             let out = poisoned(&device, rows * (q_width + 8), dtype);
-            let bytes = ops::attention_scratch_bytes(&device, rows, heads, dim);
-            let scratch = device.alloc(bytes).unwrap();
+            let bytes = ops::attention_scratch_bytes(&device, rows, (heads, kv_heads), dim);
+            let scratch = device.alloc(scratch(bytes)).unwrap();
             let job = Attention {
                 q: Rows::new(&b_q, dtype, rows, q_width).unwrap(),
                 k: Rows::new(&b_k, dtype, rows, kv_width).unwrap(),
@@ -63,6 +73,21 @@ fn check(((batch, tokens, prefix), (heads, kv_heads, dim)): Sizes, span: Span, s
                 assert_close(&got[..q_width], want, tolerance, &what);
                 assert!(got[q_width..].iter().all(|x| x.is_nan()), "{what}: beside the heads");
             }
+        }
+    }
+}
+
+#[test]
+fn positions_are_cut_into_as_many_pieces_as_the_scratch_holds() {
+    let device = devices().remove(0);
+    // One token of eight heads to a key head is one block; the emulated card has four multiprocessors.
+    let bytes = |heads| ops::attention_scratch_bytes(&device, 1, heads, 64) / ((64 + 2) * 4);
+    if device.info().emulated {
+        assert_eq!((bytes((8, 1)), bytes((16, 2)), bytes((32, 4))), (4 * 8, 2 * 16, 0));
+    }
+    for span in [Span::Causal { window: None }, Span::Causal { window: Some(300) }] {
+        for scratch in [|bytes| bytes, |bytes| bytes * 3 / 4, |bytes| bytes / 2 + 1, |_| 4] {
+            check_with(((1, 1, 700), (8, 1, 64)), span, 1.0, scratch);
         }
     }
 }

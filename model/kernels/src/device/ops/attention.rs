@@ -31,17 +31,35 @@ pub struct Attention<'a> {
     pub span: Span,
     /// `[batch · tokens, heads · dim]`.
     pub out: Rows<'a>,
-    /// Memory for splitting the prefix over blocks: [`attention_scratch_bytes`]; without it there is no splitting.
+    /// Memory for splitting the prefix over blocks: [`attention_scratch_bytes`]; with less there are fewer pieces.
     pub scratch: Option<Slice<'a>>,
 }
 
-/// Scratch memory that [`attention`] makes good use of, in bytes, for any prefix.
+/// Scratch memory that [`attention`] makes good use of, in bytes, for any prefix and any number of sequences.
 #[must_use]
-pub fn attention_scratch_bytes(device: &Device, rows: usize, heads: usize, dim: usize) -> usize {
-    match flash(device, dim).map(|flash| flash.splits(device, rows * heads)) {
+pub fn attention_scratch_bytes(
+    device: &Device,
+    rows: usize,
+    (heads, kv_heads): (usize, usize),
+    dim: usize,
+) -> usize {
+    let splits = flash(device, dim).map(|flash| {
+        // One sequence has the fewest blocks.
+        let tiles = (rows * heads / kv_heads.max(1)).div_ceil(flash.rows);
+        splits(device, tiles * kv_heads)
+    });
+    match splits {
         Some(splits) if splits > 1 => splits * rows * heads * (dim + 2) * 4,
         _ => 0,
     }
+}
+
+/// Into how many pieces the positions may be cut, at most.
+const SPLITS_MAX: usize = 32;
+
+/// Over how many blocks the positions are split, where there are `blocks` of them unsplit.
+fn splits(device: &Device, blocks: usize) -> usize {
+    (device.info().multiprocessors / blocks.max(1)).clamp(1, SPLITS_MAX)
 }
 
 /// `out = softmax(scale · q · kᵀ) · v`, as [`crate::attention()`] on the host: on tensor cores for bf16 heads of 64, 128,
@@ -84,11 +102,6 @@ impl Flash {
     /// Queries, two stages of keys and values, and the scores.
     fn shared_bytes(self) -> usize {
         self.rows * self.dim * 2 + 4 * self.keys * self.dim * 2 + self.rows * (self.keys + 8) * 4
-    }
-
-    /// Over how many blocks the positions are split, for so many query rows of all heads.
-    fn splits(self, device: &Device, rows: usize) -> usize {
-        (device.info().multiprocessors / rows.div_ceil(self.rows).max(1)).clamp(1, 8)
     }
 }
 
@@ -134,10 +147,13 @@ fn on_tensor_cores(device: &Device, job: &Attention<'_>, flash: Flash) -> Result
     let Attention { q, batch, heads, kv_heads, dim, out, .. } = *job;
     let tokens = q.rows / batch;
     let rows = tokens * (heads / kv_heads);
+    let (Span::Causal { window } | Span::Canvas { window }) = job.span;
     let positions = job.prefix_k.rows + tokens;
-    let splits = flash.splits(device, q.rows * heads).min(positions.div_ceil(2 * flash.keys)).max(1);
-    let parts = job.scratch.filter(|s| splits > 1 && s.len() >= splits * q.rows * heads * (dim + 2) * 4);
-    let splits = if parts.is_some() { splits } else { 1 };
+    let seen = window.map_or(positions, |window| positions.min(window + tokens));
+    let room = job.scratch.map_or(0, |s| s.len() / (q.rows * heads * (dim + 2) * 4));
+    let blocks = rows.div_ceil(flash.rows) * batch * kv_heads;
+    let splits = splits(device, blocks).min(seen.div_ceil(2 * flash.keys)).min(room).max(1);
+    let parts = job.scratch.filter(|_| splits > 1);
     let mut args = operands(job);
     args.extend([
         Arg::U32(job.prefix_k.rows as u32),
