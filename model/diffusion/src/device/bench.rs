@@ -9,7 +9,7 @@ use crate::canvas::Frameset;
 use crate::config::{Config, GenerationConfig, Noise};
 use crate::denoise::{Condensing, Rules};
 use crate::error::LoadError;
-use crate::load::Report;
+use crate::load::{PrecisionChoice, Report};
 use crate::noise::{Coordinates, Generator, NoiseSource};
 use crate::place;
 use crate::plan::WeightFormat;
@@ -38,10 +38,12 @@ pub(crate) fn run(
     let device = place::device(bench.device).map_err(fault)?;
     let open_ms = ms(started);
     let free = device.memory_free().map_err(|error| run_fault(&error))?;
+    // Before the model takes the memory that they need; what they took is free again then.
+    let ceilings = Ceilings::of(&device, bench.precision).map_err(|error| run_fault(&error))?;
     let started = Instant::now();
     let net = open(&device, bench, report).map_err(fault)?;
     device.synchronize().map_err(|error| run_fault(&error))?;
-    measure(net, bench, &Opening { open_ms, load_ms: ms(started), free }, cancel)
+    measure(net, bench, &Opening { open_ms, load_ms: ms(started), free, ceilings }, cancel)
 }
 
 /// How a device was before anything was measured on it.
@@ -50,6 +52,21 @@ struct Opening {
     load_ms: f64,
     /// Bytes free before anything was loaded.
     free: usize,
+    ceilings: Ceilings,
+}
+
+/// What this device reaches where nothing is in the way.
+struct Ceilings {
+    copy_gb_s: f64,
+    matmul_tflop_s: f64,
+}
+
+impl Ceilings {
+    fn of(device: &Device, precision: PrecisionChoice) -> Result<Self, DeviceError> {
+        let exact = precision == PrecisionChoice::F32;
+        let format = if exact { WeightFormat::F32 } else { WeightFormat::Bf16 };
+        Ok(Self { copy_gb_s: copy_ceiling(device)?, matmul_tflop_s: matmul_ceiling(device, format)? })
+    }
 }
 
 fn open(device: &Device, bench: &DeviceBench, report: &Report<'_>) -> Result<DeviceNet, LoadError> {
@@ -130,8 +147,8 @@ fn measure(
         parts,
         bytes: work.bytes(&net.config, plan.format),
         flops: work.flops(&net.config),
-        copy_gb_s: copy_ceiling(device).map_err(fault)?,
-        matmul_tflop_s: matmul_ceiling(device, plan.format).map_err(fault)?,
+        copy_gb_s: opening.ceilings.copy_gb_s,
+        matmul_tflop_s: opening.ceilings.matmul_tflop_s,
     })
 }
 
@@ -161,7 +178,7 @@ fn reading(net: &mut DeviceNet, ids: &[u32], cancel: &CancelToken) -> Result<f64
     })
 }
 
-/// Milliseconds from one more token to the first step after it.
+/// Milliseconds from one more token to the first step after it; giving the recorded step back comes after that.
 fn first_frame(
     net: &mut DeviceNet,
     batch: &[Condensing],
@@ -170,12 +187,15 @@ fn first_frame(
 ) -> Result<f64, EngineError> {
     let before = net.len;
     median(|| {
-        let took = timed(net, |net| {
-            net.encode_chunks(&batch[0].canvas.tokens[..1], cancel, None)?;
-            Loop::new(net, batch, rules).map_err(|error| run_fault(&error))?.step(cancel).map(|_| ())
-        });
+        let started = Instant::now();
+        net.encode_chunks(&batch[0].canvas.tokens[..1], cancel, None)?;
+        let mut condensing = Loop::new(net, batch, rules).map_err(|error| run_fault(&error))?;
+        condensing.step(cancel)?;
+        net.device.synchronize().map_err(|error| run_fault(&error))?;
+        let took = ms(started);
+        drop(condensing);
         net.truncate(before);
-        took
+        Ok(took)
     })
 }
 
