@@ -112,8 +112,14 @@ DEVICE void head_tile(const bf16* a, uint32_t a_stride, const void* w, uint32_t 
         head_row(h, raw + r * WIDTH, T::BN, row0 + r, col0, blockIdx.y);
 }
 
-#define HEAD_MMA(name, BM, W)                                                                                          \
-    KERNEL __launch_bounds__(PRODUCT_THREADS)                                                                          \
+// On Hopper, whose shared memory holds two blocks of bf16 in 128 rows, registers are to have room for two as well.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+#define HEAD_TWO_BLOCKS PRODUCT_THREADS, 2
+#else
+#define HEAD_TWO_BLOCKS PRODUCT_THREADS
+#endif
+#define HEAD_MMA(name, BM, W, ...)                                                                                     \
+    KERNEL __launch_bounds__(__VA_ARGS__)                                                                              \
         name(const bf16* a, uint32_t a_stride, const void* w, HEAD_PARAMETERS) {                                       \
         Head h = HEAD;                                                                                                 \
         using T = Tiling<BM, 128, W>;                                                                                  \
@@ -123,17 +129,17 @@ DEVICE void head_tile(const bf16* a, uint32_t a_stride, const void* w, uint32_t 
                      });                                                                                               \
     }
 
-HEAD_MMA(head_32_bf16, 32, BF16)
+HEAD_MMA(head_32_bf16, 32, BF16, PRODUCT_THREADS)
 EXPORT(head_32_bf16)
-HEAD_MMA(head_32_q8, 32, Q8)
+HEAD_MMA(head_32_q8, 32, Q8, PRODUCT_THREADS)
 EXPORT(head_32_q8)
-HEAD_MMA(head_32_q4, 32, Q4)
+HEAD_MMA(head_32_q4, 32, Q4, PRODUCT_THREADS)
 EXPORT(head_32_q4)
-HEAD_MMA(head_128_bf16, 128, BF16)
+HEAD_MMA(head_128_bf16, 128, BF16, HEAD_TWO_BLOCKS)
 EXPORT(head_128_bf16)
-HEAD_MMA(head_128_q8, 128, Q8)
+HEAD_MMA(head_128_q8, 128, Q8, PRODUCT_THREADS)
 EXPORT(head_128_q8)
-HEAD_MMA(head_128_q4, 128, Q4)
+HEAD_MMA(head_128_q4, 128, Q4, PRODUCT_THREADS)
 EXPORT(head_128_q4)
 
 // By Hopper's warpgroups, as product_wgmma.

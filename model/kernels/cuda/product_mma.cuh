@@ -40,31 +40,81 @@ template <uint32_t ROW> DEVICE uint32_t swizzled(uint32_t row, uint32_t chunk) {
     return row * 32 + (chunk ^ (row >> 2 & 1)) * 16;
 }
 
+// What a thread copies of every stage: the same chunks of the same rows, 64 further on each time. Rows are looked up once.
+template <class T> struct Copies {
+    static constexpr uint32_t CHUNKS = T::ROW / 16, VALUES = BK / CHUNKS;                // of a weight row in a stage
+    static constexpr uint32_t A_STEP = PRODUCT_THREADS / 8, W_STEP = PRODUCT_THREADS / CHUNKS; // rows between two of a thread's
+    static constexpr uint32_t A = T::BM / A_STEP, W = T::BN / W_STEP;
+    static_assert(A * A_STEP == T::BM && W * W_STEP == T::BN && A + W < 32 && T::BN <= PRODUCT_THREADS, "whole rows of chunks");
+    static_assert(A_STEP % 8 == 0 && W_STEP % 8 == 0, "all of a thread's rows are swizzled alike");
+    // Tiles of 128 rows are those of dense products, whose rows follow each other on both sides: the first place says all, and
+    // two blocks keep finding room. Experts gather theirs.
+    static constexpr bool FOLLOW = T::BM == 128;
+    const bf16* a[FOLLOW ? 1 : A];
+    const unsigned char* w[FOLLOW ? 1 : W];
+    const uint16_t* scale; // of the thread's own column
+    uint32_t there;        // a bit for each row of a, then of w, then of the scale
+};
+
 template <class T, class Rows, class Cols>
-DEVICE void load_stage(const ProductOperands& o, unsigned char* stage, uint32_t k0, Rows rows, Cols cols) {
-    for (uint32_t i = threadIdx.x; i < T::BM * 8; i += PRODUCT_THREADS) {
-        uint32_t r = i / 8, chunk = i % 8, k = k0 + chunk * 8;
-        int64_t row = rows(r);
-        bool valid = row >= 0 && k < o.k_end;
-        copy16_async(stage + swizzled<128>(r, chunk), valid ? o.a + uint64_t(row) * o.a_stride + k : o.a, valid);
+DEVICE Copies<T> copies_of(const ProductOperands& o, Rows rows, Cols cols) {
+    using C = Copies<T>;
+    C c;
+    c.there = 0, c.scale = nullptr;
+#pragma unroll
+    for (uint32_t j = 0; j < C::A; j++) {
+        int64_t row = rows(threadIdx.x / 8 + C::A_STEP * j);
+        if (j == 0 || !C::FOLLOW)
+            c.a[j] = row >= 0 ? o.a + uint64_t(row) * o.a_stride + o.k_begin + threadIdx.x % 8 * 8 : o.a;
+        c.there |= uint32_t(row >= 0) << j;
     }
-    unsigned char* weights = stage + T::A_BYTES;
-    constexpr uint32_t CHUNKS = T::ROW / 16, VALUES = BK / CHUNKS;
     const unsigned char* values = static_cast<const unsigned char*>(o.w.values);
-    for (uint32_t i = threadIdx.x; i < T::BN * CHUNKS; i += PRODUCT_THREADS) {
-        uint32_t c = i / CHUNKS, chunk = i % CHUNKS, k = k0 + chunk * VALUES;
-        int64_t row = cols(c);
-        bool valid = row >= 0 && k < o.k_end;
-        uint64_t at = (uint64_t(row) * o.w.cols + k) * T::ROW / BK;
-        copy16_async(weights + swizzled<T::ROW>(c, chunk), valid ? values + at : values, valid);
+#pragma unroll
+    for (uint32_t j = 0; j < C::W; j++) {
+        int64_t row = cols(threadIdx.x / C::CHUNKS + C::W_STEP * j);
+        uint64_t at = uint64_t(row) * o.w.cols + o.k_begin + threadIdx.x % C::CHUNKS * C::VALUES;
+        if (j == 0 || !C::FOLLOW) c.w[j] = row >= 0 ? values + at * T::ROW / BK : values;
+        c.there |= uint32_t(row >= 0) << (C::A + j);
     }
-    if (T::W == BF16) return;
-    unsigned char* scales = weights + T::W_BYTES;
-    for (uint32_t c = threadIdx.x; c < T::BN; c += PRODUCT_THREADS) {
-        int64_t row = cols(c);
-        bool valid = row >= 0 && k0 < o.k_end;
-        const uint16_t* from = o.w.scales + (valid ? (uint64_t(row) * o.w.cols + k0) / 32 : 0);
-        copy4_async(scales + c * 4, from, valid);
+    if (T::W != BF16 && threadIdx.x < T::BN) {
+        int64_t row = cols(threadIdx.x);
+        c.scale = row >= 0 ? o.w.scales + (uint64_t(row) * o.w.cols + o.k_begin) / 32 : o.w.scales;
+        c.there |= uint32_t(row >= 0) << (C::A + C::W);
+    }
+    return c;
+}
+
+// Asks for the next stage, which begins at k0. Stages are asked for in order, none is left out.
+template <class T>
+DEVICE void load_stage(const ProductOperands& o, Copies<T>& c, unsigned char* stage, uint32_t k0) {
+    using C = Copies<T>;
+    uint32_t chunk = threadIdx.x % 8;
+    bool within = k0 + chunk * 8 < o.k_end;
+    unsigned char* to = stage + swizzled<128>(threadIdx.x / 8, chunk);
+#pragma unroll
+    for (uint32_t j = 0; j < C::A; j++) {
+        bool valid = within && (c.there >> j & 1);
+        const bf16* from = C::FOLLOW ? c.a[0] + uint64_t(C::A_STEP * j) * o.a_stride : c.a[C::FOLLOW ? 0 : j];
+        copy16_async(to + C::A_STEP * 128 * j, valid ? from : o.a, valid);
+        if (!C::FOLLOW) c.a[C::FOLLOW ? 0 : j] += BK;
+    }
+    if (C::FOLLOW) c.a[0] += BK;
+    unsigned char* weights = stage + T::A_BYTES;
+    chunk = threadIdx.x % C::CHUNKS;
+    within = k0 + chunk * C::VALUES < o.k_end;
+    to = weights + swizzled<T::ROW>(threadIdx.x / C::CHUNKS, chunk);
+#pragma unroll
+    for (uint32_t j = 0; j < C::W; j++) {
+        bool valid = within && (c.there >> (C::A + j) & 1);
+        const void* from = C::FOLLOW ? c.w[0] + uint64_t(C::W_STEP * j) * o.w.cols * T::ROW / BK : c.w[C::FOLLOW ? 0 : j];
+        copy16_async(to + C::W_STEP * T::ROW * j, valid ? from : o.w.values, valid);
+        if (!C::FOLLOW) c.w[C::FOLLOW ? 0 : j] += T::ROW;
+    }
+    if (C::FOLLOW) c.w[0] += T::ROW;
+    if (T::W != BF16 && threadIdx.x < T::BN) {
+        bool valid = k0 < o.k_end && (c.there >> (C::A + C::W) & 1);
+        copy4_async(weights + T::W_BYTES + threadIdx.x * 4, valid ? c.scale : o.w.scales, valid);
+        c.scale += BK / 32;
     }
 }
 
@@ -162,9 +212,10 @@ DEVICE void product(const ProductOperands& o, Sums<T>& sums, uint32_t count, Row
 #pragma unroll
             for (int i = 0; i < 4; i++) sums.at[m][n][i] = 0.0f;
     uint32_t stages = (o.k_end - o.k_begin + BK - 1) / BK;
+    Copies<T> copies = copies_of<T>(o, rows, cols);
 #pragma unroll
     for (uint32_t s = 0; s < T::STAGES - 1; s++) {
-        if (s < stages) load_stage<T>(o, shared + s * T::STAGE, o.k_begin + s * BK, rows, cols);
+        if (s < stages) load_stage<T>(o, copies, shared + s * T::STAGE, o.k_begin + s * BK);
         copies_commit();
     }
     for (uint32_t s = 0; s < stages; s++) {
@@ -172,7 +223,7 @@ DEVICE void product(const ProductOperands& o, Sums<T>& sums, uint32_t count, Row
         __syncthreads(); // stage s is here for all, and everybody is done with the one before it
         uint32_t next = s + T::STAGES - 1;
         if (next < stages)
-            load_stage<T>(o, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK, rows, cols);
+            load_stage<T>(o, copies, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK);
         copies_commit();
         multiply_stage<T>(sums, shared + s % T::STAGES * T::STAGE, count);
     }

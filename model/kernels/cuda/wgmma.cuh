@@ -104,9 +104,10 @@ DEVICE void product_by_warpgroups(const ProductOperands& o, Sums<WgmmaTiling>& s
 #pragma unroll
         for (int i = 0; i < 4; i++) sums.at[0][n][i] = 0.0f;
     uint32_t stages = (o.k_end - o.k_begin + BK - 1) / BK, group = threadIdx.x / 128;
+    Copies<T> copies = copies_of<T>(o, rows, cols);
 #pragma unroll
     for (uint32_t s = 0; s < T::STAGES - 1; s++) {
-        if (s < stages) load_stage<T>(o, shared + s * T::STAGE, o.k_begin + s * BK, rows, cols);
+        if (s < stages) load_stage<T>(o, copies, shared + s * T::STAGE, o.k_begin + s * BK);
         copies_commit();
     }
     for (uint32_t s = 0; s < stages; s++) {
@@ -122,7 +123,7 @@ DEVICE void product_by_warpgroups(const ProductOperands& o, Sums<WgmmaTiling>& s
         wgmma_commit();
         uint32_t next = s + T::STAGES - 1;
         if (next < stages)
-            load_stage<T>(o, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK, rows, cols);
+            load_stage<T>(o, copies, shared + next % T::STAGES * T::STAGE, o.k_begin + next * BK);
         copies_commit();
         wgmma_wait(sums.at[0]);
     }
