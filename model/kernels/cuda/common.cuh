@@ -76,6 +76,17 @@ DEVICE void store(void* p, uint32_t dtype, uint64_t i, float x) {
     else static_cast<bf16*>(p)[i] = to_bf16(x);
 }
 
+// What other blocks may be changing by atomic operations: some value that it has had lately.
+DEVICE uint32_t lately(const uint32_t* at) {
+#if defined(__CUDACC__)
+    uint32_t x;
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(x) : "l"(at));
+    return x;
+#else
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+#endif
+}
+
 DEVICE float warp_sum(float x) {
     for (int mask = 16; mask > 0; mask /= 2) x += __shfl_xor_sync(ALL_LANES, x, mask);
     return x;

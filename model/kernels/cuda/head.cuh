@@ -65,6 +65,8 @@ DEVICE void better(float& best, uint32_t& which, float other, uint32_t other_whi
 DEVICE void head_row(const Head& h, const float* raw, uint32_t cols, uint32_t row, uint32_t first, uint32_t tile) {
     if (h.only && h.only[row] != AGAIN) return;
     uint32_t lane = threadIdx.x % 32;
+    // Read ahead of the arithmetic, so that nobody waits for what the maximum below finds.
+    uint32_t seen = h.candidate_ids ? lately(&h.tops[row]) : 0;
     float temperature = temperature_of(h.temperatures, row), x[4], best = -INFINITY;
     uint32_t which = 0xffffffffu;
     for (uint32_t i = 0; i < 4; i++) {
@@ -86,13 +88,11 @@ DEVICE void head_row(const Head& h, const float* raw, uint32_t cols, uint32_t ro
         weighted = fused(d, e, weighted);
     }
     sum = warp_sum(sum), weighted = warp_sum(weighted);
-    uint32_t seen = 0;
-    if (lane == 0) {
-        h.shares[uint64_t(row) * h.tiles + tile] = {best, sum, weighted, which};
-        if (best > -INFINITY && h.candidate_ids) seen = atomicMax(&h.tops[row], ordered(best));
-    }
+    if (lane == 0) h.shares[uint64_t(row) * h.tiles + tile] = {best, sum, weighted, which};
     if (!h.candidate_ids) return;
+    // All lanes go by the same; only a best that is news is told.
     seen = __shfl_sync(ALL_LANES, seen, 0);
+    if (lane == 0 && best > -INFINITY && ordered(best) > seen) atomicMax(&h.tops[row], ordered(best));
     // Whatever is below the cut from any logit of the row is below it from the largest.
     float top = seen ? fmaxf(best, unordered(seen)) : best;
     for (uint32_t i = 0; i < 4; i++) {
