@@ -260,6 +260,9 @@ impl<'n> Loop<'n> {
     fn exactly(&self, seen: &Seen) -> Result<(), DeviceError> {
         let (t_min, t_max, steps_max) = self.schedule;
         let (rows, taken) = seen.flat_rows(&self.holes, steps_max);
+        if rows.is_empty() {
+            return Ok(());
+        }
         let temperature = accept::temperature(t_min, t_max, steps_max + 1 - taken, steps_max);
         rows.chunks(self.net.buffers.logit_rows_max()).try_for_each(|rows| self.exact_rows(rows, temperature))
     }
