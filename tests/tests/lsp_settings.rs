@@ -158,6 +158,33 @@ fn a_folder_that_is_off_leaves_the_others_on() {
     }
 }
 
+/// Of a folder that has just come, its file is known before the first document of it is asked about.
+#[test]
+fn a_folder_that_comes_speaks_before_its_documents_are_looked_at() {
+    let stage = stage();
+    let mut client = stage.ready(&Script::default(), &Setup::default());
+    for n in 0..20 {
+        let folder = stage.folder().join(format!("{n}"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("lacuna.toml"), "[languages]\nrust = false\n").unwrap();
+        let root = format!("file://{}", folder.display());
+        let change = |added: bool| {
+            let folder = json!([{"uri": root, "name": "it"}]);
+            let (added, removed) = if added { (folder, json!([])) } else { (json!([]), folder) };
+            json!({"event": {"added": added, "removed": removed}})
+        };
+        let uri = format!("{root}/a.rs");
+        client.notify("workspace/didChangeWorkspaceFolders", change(true));
+        client.open(&uri, "rust", TEXT);
+        assert_eq!(offers(&mut client, &uri), 0, "folder {n}");
+        // Come and gone at once, it is gone.
+        client.notify("workspace/didChangeWorkspaceFolders", change(false));
+        client.notify("workspace/didChangeWorkspaceFolders", change(true));
+        client.notify("workspace/didChangeWorkspaceFolders", change(false));
+        assert_eq!(offers(&mut client, &uri), 1, "folder {n}");
+    }
+}
+
 /// A client that watches no files has no other word for it.
 #[test]
 fn a_projects_file_is_read_again_with_the_engine() {

@@ -68,11 +68,19 @@ pub fn work<W: Work + 'static>(builder: LspServiceBuilder<Server>) -> LspService
 }
 
 async fn answer_query<Q: Query>(server: &Server, params: Q::Params) -> Result<Q::Result> {
-    Q::answer(&server.shared, take_intake(), params)
+    Q::answer(&server.shared, settled_intake(server).await, params)
 }
 
 async fn answer_work<W: Work>(server: &Server, params: W::Params) -> Result<W::Result> {
-    W::run(Arc::clone(&server.shared), take_intake(), params).await
+    let intake = settled_intake(server).await;
+    W::run(Arc::clone(&server.shared), intake, params).await
+}
+
+/// The intake of the request that is being handled, once the settings that came before it hold.
+async fn settled_intake(server: &Server) -> Intake {
+    let intake = take_intake();
+    server.shared.changes.made(intake.settings).await;
+    intake
 }
 
 /// `RequestFailed` (LSP 3.17): the request was fine, and could not be done.

@@ -1,11 +1,20 @@
 //! Settings at work: the layers, the workspace folders, and what both come to for each folder.
 
-use crate::settings::{Layers, Settings, Warning};
+use crate::settings::{Layers, Problem, Settings, Warning, read_project_file};
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tower_lsp::gen_lsp_types::Uri;
+
+/// What reading a `lacuna.toml` brought: its text, nothing where there is none, or why it cannot be read.
+pub type ProjectFile = Result<Option<String>, Problem>;
+
+/// Reads the `lacuna.toml` of a folder from disk; `None` where the folder is no local one. To be called under no lock.
+#[must_use]
+pub fn read_project(uri: &Uri) -> Option<ProjectFile> {
+    path_of(&uri.0).map(|path| read_project_file(&path))
+}
 
 /// A workspace folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +35,11 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Takes a folder in and reads its `lacuna.toml`.
-    pub fn add_folder(&mut self, uri: &Uri) {
+    /// Takes a folder in, with what its `lacuna.toml` says.
+    pub fn add_folder(&mut self, uri: &Uri, file: Option<ProjectFile>) {
         let folder = Folder { uri: uri.0.trim_end_matches('/').to_owned(), path: path_of(&uri.0) };
-        if let (Some(path), false) = (&folder.path, self.folders.contains(&folder)) {
-            self.layers.read_project(&folder.uri, path);
+        if let Some(file) = file {
+            self.layers.take_project(&folder.uri, file);
         }
         self.folders.retain(|other| other.uri != folder.uri);
         self.folders.push(folder);
@@ -43,12 +52,17 @@ impl Configuration {
         self.layers.remove_project(uri);
     }
 
-    /// Reads every folder's `lacuna.toml` again.
-    pub fn read_projects(&mut self) {
-        for folder in &self.folders {
-            if let Some(path) = &folder.path {
-                self.layers.read_project(&folder.uri, path);
-            }
+    /// The folders whose `lacuna.toml` can be read.
+    #[must_use]
+    pub fn local_folders(&self) -> Vec<Uri> {
+        let local = self.folders.iter().filter(|folder| folder.path.is_some());
+        local.map(|folder| Uri::from(folder.uri.clone())).collect()
+    }
+
+    /// Takes what the `lacuna.toml` of a folder says now; one that has gone meanwhile is left out.
+    pub fn take_project(&mut self, uri: &Uri, file: ProjectFile) {
+        if self.folders.iter().any(|folder| folder.uri == uri.0) {
+            self.layers.take_project(&uri.0, file);
         }
     }
 
@@ -138,11 +152,15 @@ mod tests {
     use super::*;
     use std::fs;
 
+    fn add(configuration: &mut Configuration, uri: &Uri) {
+        configuration.add_folder(uri, read_project(uri));
+    }
+
     #[test]
     fn a_document_belongs_to_the_innermost_folder() {
         let mut configuration = Configuration::default();
         for uri in ["file:///w/", "file:///w/a%20b", "file:///x"] {
-            configuration.add_folder(&Uri::from(uri));
+            add(&mut configuration, &Uri::from(uri));
         }
         configuration.resolve();
         let path = |uri: &str| configuration.settings_of(&Uri::from(uri)).1;
@@ -162,8 +180,8 @@ mod tests {
         fs::write(one.path().join("lacuna.toml"), "candidates = 7\n").unwrap();
         let uri = |folder: &tempfile::TempDir| format!("file://{}", folder.path().display());
         let mut configuration = Configuration::default();
-        configuration.add_folder(&Uri::from(uri(&one)));
-        configuration.add_folder(&Uri::from(uri(&two)));
+        add(&mut configuration, &Uri::from(uri(&one)));
+        add(&mut configuration, &Uri::from(uri(&two)));
         assert_eq!(configuration.resolve(), []);
         let candidates = |configuration: &Configuration, folder: &tempfile::TempDir| {
             configuration.settings_of(&Uri::from(format!("{}/m.rs", uri(folder)))).0.candidates
@@ -171,7 +189,9 @@ mod tests {
         assert_eq!(candidates(&configuration, &one), 7);
         assert_eq!(candidates(&configuration, &two), Settings::default().candidates);
         fs::write(one.path().join("lacuna.toml"), "candidates = 5\n").unwrap();
-        configuration.read_projects();
+        for uri in configuration.local_folders() {
+            configuration.take_project(&uri, read_project(&uri).unwrap());
+        }
         configuration.resolve();
         assert_eq!(candidates(&configuration, &one), 5);
         configuration.remove_folder(&Uri::from(uri(&one)));

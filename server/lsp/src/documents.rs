@@ -152,10 +152,11 @@ impl Documents {
         }
     }
 
-    /// Ends the turns of requests in documents that are not `allowed` any more: their work is not wanted.
-    pub fn end_turns(&mut self, allowed: impl Fn(&lsp::Uri, &str) -> bool) {
+    /// Ends the turns of requests in documents that are not `allowed` any more: their work is not wanted. One that came
+    /// behind the change of settings of this number is answered by what that leaves.
+    pub fn end_turns(&mut self, change: u64, allowed: impl Fn(&lsp::Uri, &str) -> bool) {
         for (uri, open) in &mut self.open {
-            if !allowed(uri, &open.language_id) {
+            if open.turns.settings < change && !allowed(uri, &open.language_id) {
                 open.turns = Turns::default();
             }
         }

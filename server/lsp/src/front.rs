@@ -28,11 +28,13 @@ pub struct Intake {
     pub turn: Turn,
     /// When it came.
     pub arrived: Instant,
+    /// The change of settings that came last before it.
+    pub settings: u64,
 }
 
 impl Intake {
     fn without_document() -> Self {
-        Self { view: None, turn: Turn::alone(), arrived: Instant::now() }
+        Self { view: None, turn: Turn::alone(), arrived: Instant::now(), settings: 0 }
     }
 }
 
@@ -63,12 +65,13 @@ impl Front {
     }
 
     fn intake(&self, lane: Lane, params: Option<&Value>) -> Intake {
-        let mut intake = Intake::without_document();
+        let mut intake = Intake { settings: self.shared.changes.latest(), ..Intake::without_document() };
         if let Some(uri) = params.and_then(document_of) {
             let mut documents = self.shared.documents();
             intake.view = documents.view(&uri);
             if let Some(turns) = documents.turns(&uri) {
                 intake.turn = turns.next(lane);
+                turns.settings = intake.settings;
             }
         }
         intake

@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod api;
+pub mod changes;
 pub mod client;
 pub mod configuration;
 pub mod context;

@@ -66,7 +66,7 @@ type Answer = std::result::Result<Vec<Change>, Silence>;
 /// # Errors
 /// `RequestCancelled` when a newer request came or the text moved on, else what the engine says.
 pub async fn propose(shared: &Arc<Shared>, intake: Intake, question: Question) -> Result<Option<Proposed>> {
-    let Intake { view: Some(view), mut turn, arrived } = intake else { return Ok(None) };
+    let Intake { view: Some(view), mut turn, arrived, .. } = intake else { return Ok(None) };
     shared.status.requested();
     let settings = match settings_for(shared, &view) {
         Ok(settings) => settings,

@@ -1,5 +1,6 @@
 //! Serving over standard input and output, from the first byte to the exit code.
 
+use crate::changes::Changes;
 use crate::front::Front;
 use crate::log::{Log, hook_panics};
 use crate::requests;
@@ -63,7 +64,7 @@ fn connect(
         let log = log.lock().unwrap_or_else(PoisonError::into_inner);
         log.apply(&settings.log).err().map(|error| error.to_string())
     });
-    let parts = Parts { worker, status, watch_parent, on_log };
+    let parts = Parts { worker, status, changes: Changes::start()?, watch_parent, on_log };
     let builder =
         LspService::build_with_lifecycle_methods(|client| Server { shared: Shared::new(client, parts) });
     let (service, socket) = requests::register(builder).finish();

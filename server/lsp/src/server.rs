@@ -1,7 +1,8 @@
 //! The server's state, and its life: `initialize`, `initialized`, `shutdown`.
 
+use crate::changes::Changes;
 use crate::client::{Abilities, abilities};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, read_project};
 use crate::context::Contexts;
 use crate::documents::Documents;
 use crate::own::frame::FrameNotification;
@@ -12,7 +13,7 @@ use crate::settings::{Settings, needs_engine_restart};
 use crate::status::{News, Status};
 use crate::worker::Worker;
 use lacuna_text::Encoding;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub progress: Progress,
     /// Context beyond the file, kept while it serves.
     pub contexts: Contexts,
+    /// Changes of settings that wait for those before them.
+    pub changes: Changes,
     documents: Mutex<Documents>,
     configuration: Mutex<Configuration>,
     /// What was wrong with the settings when the client was last told.
@@ -47,6 +50,9 @@ pub struct Shared {
     abilities: OnceLock<Abilities>,
     phase: AtomicU8,
     inline_is_used: AtomicBool,
+    /// How often the client was asked for its settings, and the question whose answer was taken last.
+    asked: AtomicU64,
+    answered: AtomicU64,
     /// Called with the parent's process id, once.
     watch_parent: fn(i32),
     on_log: OnLog,
@@ -61,6 +67,8 @@ pub struct Parts {
     pub worker: Arc<Worker>,
     /// The account, and where its news come out.
     pub status: (Arc<Status>, mpsc::Receiver<News>),
+    /// Makes changes of settings.
+    pub changes: Changes,
     /// Ends the process when the process with this id is gone.
     pub watch_parent: fn(i32),
     /// Takes settings of the log over.
@@ -99,12 +107,15 @@ impl Shared {
             status,
             progress: Progress::default(),
             contexts: Contexts::default(),
+            changes: parts.changes,
             documents: Mutex::default(),
             configuration: Mutex::default(),
             told: Mutex::default(),
             abilities: OnceLock::new(),
             phase: AtomicU8::new(0),
             inline_is_used: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             watch_parent: parts.watch_parent,
             on_log: parts.on_log,
         })
@@ -178,6 +189,44 @@ impl Shared {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the sources of settings behind all changes that came before. Where it is to be waited for, the number is that
+    /// of [`Changes::made`].
+    pub fn reconfigure(self: &Arc<Self>, change: impl FnOnce(&mut Configuration) + Send + 'static) -> u64 {
+        let shared = Arc::clone(self);
+        self.changes.push(move || shared.configure(change))
+    }
+
+    /// Reads the `lacuna.toml` of every folder again, behind all changes that came before.
+    pub fn read_projects(self: &Arc<Self>) -> u64 {
+        let shared = Arc::clone(self);
+        self.changes.push(move || {
+            let folders = shared.configuration().local_folders();
+            let read = folders.into_iter().filter_map(|uri| Some((read_project(&uri)?, uri)));
+            let read: Vec<_> = read.collect();
+            shared.configure(|configuration| {
+                for (file, uri) in read {
+                    configuration.take_project(&uri, file);
+                }
+            });
+        })
+    }
+
+    /// Lets workspace folders go and takes others in, behind all changes that came before.
+    pub fn change_folders(self: &Arc<Self>, removed: Vec<Uri>, added: Vec<Uri>) -> u64 {
+        let shared = Arc::clone(self);
+        self.changes.push(move || {
+            let added: Vec<_> = added.into_iter().map(|uri| (read_project(&uri), uri)).collect();
+            shared.configure(|configuration| {
+                for uri in removed {
+                    configuration.remove_folder(&uri);
+                }
+                for (file, uri) in added {
+                    configuration.add_folder(&uri, file);
+                }
+            });
+        })
+    }
+
     /// Changes the sources of settings and lets what follows from them take effect: warnings are shown, the log and
     /// the status follow, another engine is loaded.
     pub fn configure<T>(&self, change: impl FnOnce(&mut Configuration) -> T) -> T {
@@ -207,7 +256,7 @@ impl Shared {
         self.contexts.forget_all();
         let mut documents = self.documents();
         documents.take_down();
-        documents.end_turns(|uri, language_id| {
+        documents.end_turns(self.changes.making(), |uri, language_id| {
             let (settings, path) = self.settings_of(uri);
             settings.allows(language_id, path.as_deref())
         });
@@ -233,16 +282,28 @@ impl Shared {
         }
     }
 
+    /// Takes the client's answer to the question of this number, unless that to a later one was taken.
+    async fn take_configuration(self: &Arc<Self>, number: u64, value: serde_json::Value) {
+        let shared = Arc::clone(self);
+        let made = self.changes.push(move || {
+            if shared.answered.fetch_max(number, Ordering::Relaxed) < number {
+                shared.configure(|configuration| configuration.layers.set_configuration(&value));
+            }
+        });
+        self.changes.made(made).await;
+    }
+
     /// Asks the client for the section `lacuna` of its settings; done when it has answered, or too slowly to wait for.
     /// A late answer still counts when it comes.
     pub async fn ask_for_configuration(self: &Arc<Self>) {
         let shared = Arc::clone(self);
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let asking = tokio::spawn(async move {
             let item = ConfigurationItem { scope_uri: None, section: Some("lacuna".to_owned()) };
             match shared.client.configuration(vec![item]).await {
                 Ok(values) => {
-                    if let Some(value) = values.first() {
-                        shared.configure(|configuration| configuration.layers.set_configuration(value));
+                    if let Some(value) = values.into_iter().next() {
+                        shared.take_configuration(number, value).await;
                     }
                 }
                 Err(error) => tracing::warn!(%error, "the client does not tell its settings"),
@@ -274,9 +335,11 @@ impl LanguageServer for Server {
         let folders = params.workspace_folders_initialize_params.workspace_folders.map(folders_of);
         #[expect(deprecated, reason = "some clients still send nothing else")]
         let root = params.root_uri.into_iter().collect();
+        let folders = folders.filter(|folders| !folders.is_empty()).unwrap_or(root);
+        let folders: Vec<_> = folders.into_iter().map(|uri| (read_project(&uri), uri)).collect();
         shared.configure(|configuration| {
-            for uri in folders.filter(|folders| !folders.is_empty()).unwrap_or(root) {
-                configuration.add_folder(&uri);
+            for (file, uri) in folders {
+                configuration.add_folder(&uri, file);
             }
             if let Some(options) = &params.initialization_options {
                 configuration.layers.set_initialization(options);

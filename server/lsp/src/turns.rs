@@ -17,6 +17,8 @@ pub enum Lane {
 /// The latest request of each lane.
 #[derive(Debug, Default)]
 pub struct Turns {
+    /// The change of settings that came last before the newest request.
+    pub settings: u64,
     inline: Latest,
     completion: Latest,
     /// Actions under way; they end with their document only.

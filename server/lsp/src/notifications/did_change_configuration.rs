@@ -18,7 +18,7 @@ impl Notice for DidChangeConfiguration {
             let shared = Arc::clone(shared);
             tokio::spawn(async move { shared.ask_for_configuration().await });
         } else if !params.settings.is_null() {
-            shared.configure(|configuration| configuration.layers.set_configuration(&params.settings));
+            shared.reconfigure(move |configuration| configuration.layers.set_configuration(&params.settings));
         }
     }
 }

@@ -15,8 +15,6 @@ impl Notice for DidChangeWatchedFiles {
     type Params = IgnoredAny;
 
     fn apply(shared: &Arc<Shared>, _params: Self::Params) {
-        let shared = Arc::clone(shared);
-        // Reads from disk.
-        tokio::task::spawn_blocking(move || shared.configure(|configuration| configuration.read_projects()));
+        shared.read_projects();
     }
 }

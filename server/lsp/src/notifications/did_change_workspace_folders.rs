@@ -3,7 +3,7 @@
 use crate::api::Notice;
 use crate::server::Shared;
 use std::sync::Arc;
-use tower_lsp::gen_lsp_types::DidChangeWorkspaceFoldersParams;
+use tower_lsp::gen_lsp_types::{DidChangeWorkspaceFoldersParams, WorkspaceFolder};
 
 /// The notification.
 #[derive(Debug)]
@@ -14,17 +14,7 @@ impl Notice for DidChangeWorkspaceFolders {
     type Params = DidChangeWorkspaceFoldersParams;
 
     fn apply(shared: &Arc<Shared>, params: Self::Params) {
-        let shared = Arc::clone(shared);
-        // Reads from disk.
-        tokio::task::spawn_blocking(move || {
-            shared.configure(|configuration| {
-                for folder in params.event.removed {
-                    configuration.remove_folder(&folder.uri);
-                }
-                for folder in params.event.added {
-                    configuration.add_folder(&folder.uri);
-                }
-            });
-        });
+        let uris = |folders: Vec<WorkspaceFolder>| folders.into_iter().map(|folder| folder.uri).collect();
+        shared.change_folders(uris(params.event.removed), uris(params.event.added));
     }
 }

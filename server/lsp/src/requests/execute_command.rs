@@ -69,10 +69,11 @@ impl Work for ExecuteCommand {
                     None => shared.holds_anywhere(is_on),
                 };
                 let wanted = toggle.enabled.unwrap_or(!now);
-                let enabled = shared.configure(|configuration| {
-                    configuration.layers.toggle(toggle.language.as_deref(), Some(wanted))
+                let made = shared.reconfigure(move |configuration| {
+                    configuration.layers.toggle(toggle.language.as_deref(), Some(wanted));
                 });
-                Ok(json!({ "enabled": enabled }))
+                shared.changes.made(made).await;
+                Ok(json!({ "enabled": wanted }))
             }
             "lacuna.status" => Ok(json!(shared.status.params())),
             "lacuna.restartEngine" => {
@@ -90,11 +91,7 @@ impl Work for ExecuteCommand {
 /// Loads the engine anew. A client that watches no files has no other word for a changed `lacuna.toml` either.
 async fn restart(shared: &Arc<Shared>) {
     let before = shared.settings().engine.clone();
-    let reader = Arc::clone(shared);
-    let read = move || reader.configure(|configuration| configuration.read_projects());
-    if let Err(error) = tokio::task::spawn_blocking(read).await {
-        tracing::error!(%error, "reading the projects' settings");
-    }
+    shared.changes.made(shared.read_projects()).await;
     let engine = shared.settings().engine.clone();
     // Else the new settings have restarted it.
     if engine == before {

@@ -12,7 +12,6 @@ use super::warning::{Origin, Problem, Warning};
 use super::{Settings, project};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Every source of settings, as last heard.
 #[derive(Clone, Debug, Default)]
@@ -73,9 +72,9 @@ impl Layers {
         };
     }
 
-    /// Reads `lacuna.toml` in `path` and takes it as [`Layers::set_project`] does. A short read from disk.
-    pub fn read_project(&mut self, folder: &str, path: &Path) {
-        match project::read(path) {
+    /// Takes what [`read_project_file`](super::read_project_file) found as [`Layers::set_project`] does.
+    pub fn take_project(&mut self, folder: &str, read: Result<Option<String>, Problem>) {
+        match read {
             Ok(text) => self.set_project(folder, text.as_deref()),
             Err(problem) => {
                 let layer = Layer::broken(Origin::Project(folder.to_owned()), problem);

@@ -259,12 +259,12 @@ fn a_project_file_that_cannot_be_read_says_where() {
 
     let folder = tempfile::tempdir().unwrap();
     let mut layers = Layers::default();
-    layers.read_project("here", folder.path());
+    layers.take_project("here", read_project_file(folder.path()));
     assert_eq!(resolved(&layers, Some("here")), (Settings::default(), vec![]), "no file is no problem");
     let path = folder.path().join(PROJECT_FILE_NAME);
     let mut check = |bytes: &[u8], expected: &[&str]| {
         std::fs::write(&path, bytes).unwrap();
-        layers.read_project("here", folder.path());
+        layers.take_project("here", read_project_file(folder.path()));
         assert_eq!(resolved(&layers, Some("here")).1, expected);
     };
     check(b"candidates = 2", &[]);
@@ -272,7 +272,7 @@ fn a_project_file_that_cannot_be_read_says_where() {
     check(&vec![b'#'; 70_000], &["cannot be read: expected at most 64 KiB"]);
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    layers.read_project("here", folder.path());
+    layers.take_project("here", read_project_file(folder.path()));
     assert_eq!(resolved(&layers, Some("here")).1, ["cannot be read: expected a regular file"]);
 }
 
