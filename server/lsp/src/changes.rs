@@ -89,7 +89,7 @@ mod tests {
         let changes = Changes::start().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (open, gate) = std::sync::mpsc::channel::<()>();
-        changes.push(move || drop(gate.recv()));
+        changes.push(move || gate.recv().unwrap());
         changes.push(|| panic!("a defect"));
         let mut last = 0;
         for number in 0..10 {
