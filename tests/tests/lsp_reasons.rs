@@ -162,6 +162,17 @@ fn a_reason_goes_with_the_next_offer() {
     assert!(message(&mut client).starts_with("ready"), "{}", message(&mut client));
 }
 
+#[test]
+fn an_engine_that_fails_is_a_reason() {
+    let stage = stage();
+    let script = Script { error_on: Some("let a".to_owned()), ..Script::default() };
+    let mut client = stage.ready(&script, &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let id = client.request_inline(URI, client.after(URI, "let a = "), Trigger::Automatic);
+    assert!(client.response(id).result.is_err());
+    assert!(message(&mut client).contains("the script says so"), "{}", message(&mut client));
+}
+
 /// An action that is refused says why, whatever else the server is doing.
 #[test]
 fn a_refused_action_says_why() {

@@ -86,7 +86,12 @@ pub async fn propose(shared: &Arc<Shared>, intake: Intake, question: Question) -
         () = turn.superseded() => Err(jsonrpc::Error::request_cancelled()),
         answer = work => answer,
     };
-    let answer = answered?;
+    let answer = answered.inspect_err(|error| {
+        // A client asks again where it gave up itself; of anything else it may say nothing.
+        if error.code != jsonrpc::ErrorCode::RequestCancelled {
+            shared.status.note(Some(format!("no proposal here: {}", error.message)));
+        }
+    })?;
     if let Err(Silence::Nothing(Nothing::Unsure)) = &answer {
         shared.status.unsure();
     }
