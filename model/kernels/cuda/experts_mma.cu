@@ -9,6 +9,7 @@ constexpr uint32_t GROUP_COLS = 128;
 template <class T>
 DEVICE void down(const bf16* a, uint32_t a_stride, const uint32_t* table, const uint32_t* slots, const void* w,
                  uint32_t experts, float* out, uint32_t cols, uint32_t depth) {
+    static_assert(!Copies<T>::FOLLOW, "an expert's slots are gathered");
     GroupTile tile = group_tile(table, blockIdx.y);
     if (tile.count == 0) return;
     uint32_t col0 = blockIdx.x * GROUP_COLS;

@@ -18,6 +18,7 @@ struct GateUp {
 };
 
 template <class T> DEVICE void gate_up(const GateUp& g, GroupTile tile) {
+    static_assert(!Copies<T>::FOLLOW, "gate and up rows alternate");
     if (tile.count == 0) return;
     uint32_t unit0 = blockIdx.x * (T::BN / 2);
     uint64_t base = uint64_t(tile.expert) * 2 * g.width;

@@ -177,15 +177,20 @@ KERNEL group(const uint32_t* ids, uint32_t count, uint32_t experts, uint32_t til
         starts[e] = sum;
     }
     __syncthreads();
-    if (threadIdx.x == 0) {
+    // One warp, 32 experts at a time: what comes before each, of slots and of tiles.
+    if (warp == 0) {
         uint32_t slot = 0, tile = 0;
-        for (uint32_t e = 0; e < experts; e++) {
-            uint32_t own = starts[e];
-            starts[e] = slot, first_tiles[e] = tile;
-            slot += own, tile += (own + tile_rows - 1) / tile_rows;
+        for (uint32_t first = 0; first < experts; first += 32) {
+            uint32_t e = first + lane, own = e < experts ? starts[e] : 0, tiles = (own + tile_rows - 1) / tile_rows;
+            uint32_t slots_to = own, tiles_to = tiles; // up to this one and with it
+            for (uint32_t step = 1; step < 32; step *= 2) {
+                uint32_t s = __shfl_up_sync(ALL_LANES, slots_to, step), t = __shfl_up_sync(ALL_LANES, tiles_to, step);
+                if (lane >= step) slots_to += s, tiles_to += t;
+            }
+            if (e < experts) starts[e] = slot + slots_to - own, first_tiles[e] = tile + tiles_to - tiles;
+            slot += __shfl_sync(ALL_LANES, slots_to, 31), tile += __shfl_sync(ALL_LANES, tiles_to, 31);
         }
-        first_tiles[experts] = tile;
-        first_tiles[experts + 1] = slot;
+        if (lane == 0) first_tiles[experts] = tile, first_tiles[experts + 1] = slot;
     }
     __syncthreads();
     uint32_t tiles = first_tiles[experts], all = first_tiles[experts + 1];

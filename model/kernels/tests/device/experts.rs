@@ -71,9 +71,13 @@ fn grouping_is_a_stable_sort() {
 #[test]
 fn the_experts_products_match_the_twin() {
     for device in devices() {
-        for (rows, hidden, width, experts, top) in
-            [(3, 64, 32, 4, 2), (40, 96, 64, 3, 1), (70, 128, 96, 9, 4), (90, 64, 64, 2, 1)]
-        {
+        for (rows, hidden, width, experts, top) in [
+            (3, 64, 32, 4, 2),
+            (40, 96, 64, 3, 1),
+            (70, 128, 96, 9, 4),
+            (90, 64, 64, 2, 1),
+            (60, 64, 32, 70, 3),
+        ] {
             let slots = rows * top;
             let ids: Vec<u32> = (0..slots).map(|s| ((s / top * 7 + s % top) % experts) as u32).collect();
             let a = numbers(1, rows * hidden);
