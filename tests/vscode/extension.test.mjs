@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { after, before, beforeEach, test } from 'node:test';
 import { PATIENCE_MS, Workbench, applied } from './workbench.mjs';
 
@@ -311,17 +311,20 @@ test('no server: the message says what to do, and setting the path mends it', as
   assert.equal(code.requests('initialize').length, initialized + 1);
 });
 
-test('a path that changes twice at once leaves one server', async () => {
+test('a start while a slow server still ends leaves one server', async () => {
+  const slow = `${code.server}-slow`;
+  writeFileSync(slow, `#!/bin/sh\nLACUNA_SLOW_END_MS=1500 exec '${code.server}' "$@"\n`, { mode: 0o755 });
   const initialized = code.requests('initialize').length;
-  const other = `${code.server}-too`;
-  symlinkSync(code.server, other);
-  code.configure({ 'lacuna.server.path': other });
-  await code.until('the first change', () => code.requests('initialize').length > initialized);
-  code.configure({});
-  await code.command('Lacuna: Restart Engine');
-  await code.until('a server for the second', () => code.requests('initialize').length > initialized + 1);
+  code.configure({ 'lacuna.server.path': slow });
+  await code.until('the slow server', () => code.requests('initialize').length > initialized);
   await code.says(/ready/);
+  const since = code.traffic().length;
+  code.configure({});
+  await code.until('its end', () => code.requests('shutdown', since).length > 0);
+  await code.command('Lacuna: Restart Engine');
+  await code.until('both starts', () => code.requests('initialize', since).length > 1);
   await code.until('one server', () => code.servers() === 1);
+  await code.says(/ready/);
 });
 
 test('without the setting: told how to install it, and found where cargo puts it', async (t) => {

@@ -1,11 +1,14 @@
 // Passes a language server's traffic through and writes it down, one JSON line a message: `{"dir": "c2s" | "s2c", "msg"}`.
 // node tee.mjs RECORDING PROGRAM [ARGUMENT...]
+// With LACUNA_SLOW_END_MS what the server says after `shutdown` comes that much later.
 
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 
 const [recording, program, ...args] = process.argv.slice(2);
 const server = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+
+let late = 0;
 
 function pass(from, to, dir) {
   let held = Buffer.alloc(0);
@@ -19,8 +22,10 @@ function pass(from, to, dir) {
       const msg = JSON.parse(held.subarray(head + 4, head + 4 + length).toString());
       appendFileSync(recording, `${JSON.stringify({ dir, msg })}\n`);
       held = held.subarray(head + 4 + length);
+      if (msg.method === 'shutdown') late = Number(process.env.LACUNA_SLOW_END_MS ?? 0);
     }
-    to.write(chunk);
+    if (dir === 's2c' && late > 0) setTimeout(() => to.write(chunk), late);
+    else to.write(chunk);
   });
   from.on('end', () => to.end?.());
 }
