@@ -74,6 +74,9 @@ impl TimedEngine {
             let reason = "the script says so".to_owned();
             return Err(EngineError::Compute { while_doing: "playing a script".to_owned(), reason });
         }
+        if self.script.lost_on.as_ref().is_some_and(|word| prefix.contains(word)) {
+            return Err(EngineError::Lost("the script says so".to_owned()));
+        }
         Ok(())
     }
 }

@@ -121,6 +121,22 @@ fn an_engine_that_panics_is_restarted_and_counted() {
 }
 
 #[test]
+fn an_engine_that_has_lost_its_device_is_loaded_anew() {
+    let stage = stage();
+    let mut client =
+        stage.ready(&Script { lost_on: Some("gone".to_owned()), ..Script::default() }, &Setup::default());
+    client.open(URI, "rust", TEXT);
+    client.type_at(URI, client.after(URI, "let "), "gone_");
+    let id = client.request_inline(URI, client.after(URI, "total = "), Trigger::Automatic);
+    let refusal = client.response(id).result.unwrap_err();
+    assert!(refusal.message.contains("the engine cannot go on: the script says so"), "{refusal:?}");
+    client.replace_all(URI, TEXT);
+    client.state("ready");
+    assert_eq!(items(&mut client).len(), 1, "the next request works");
+    assert_eq!((client.counter("panics"), client.counter("engineRestarts")), (0, 1));
+}
+
+#[test]
 fn an_engine_that_fails_is_said_and_goes_on() {
     let script = Script { error_on: Some("broken".to_owned()), ..Script::default() };
     let stage = stage();

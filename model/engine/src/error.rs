@@ -30,4 +30,7 @@ pub enum EngineError {
         /// The underlying message.
         reason: String,
     },
+    /// What the engine ran on is lost to it for good (a GPU after a fault, say): another one must be loaded, and may run elsewhere.
+    #[error("the engine cannot go on: {0}")]
+    Lost(String),
 }

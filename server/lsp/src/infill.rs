@@ -71,7 +71,7 @@ impl From<Unfilled> for jsonrpc::Error {
     fn from(unfilled: Unfilled) -> Self {
         match unfilled {
             Unfilled::Superseded => Self::request_cancelled(),
-            Unfilled::Engine(error @ EngineError::Compute { .. }) => Self {
+            Unfilled::Engine(error @ (EngineError::Compute { .. } | EngineError::Lost(_))) => Self {
                 code: jsonrpc::ErrorCode::InternalError,
                 message: error.to_string().into(),
                 data: None,

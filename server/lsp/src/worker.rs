@@ -1,4 +1,4 @@
-//! The engine's thread: loads the engine, runs job after job, and starts anew when the engine panics.
+//! The engine's thread: loads the engine, runs job after job, and starts anew when the engine panics or has lost what it ran on.
 
 use crate::model::Model;
 use crate::scheduler::{Answer, Job, Next, Scheduler};
@@ -115,7 +115,7 @@ impl Worker {
                     match self.answer(loaded.as_mut(), *job) {
                         End::Answered => {}
                         End::Superseded => self.scheduler.settle(),
-                        End::Panicked => {
+                        End::Broken => {
                             drop(engine.take());
                             self.status.restarted();
                             engine = self.load();
@@ -173,6 +173,10 @@ impl Worker {
         let engine_ms = ms(start.elapsed());
         let (outcome, end) = match outcome {
             Ok(Err(EngineError::Cancelled)) => (Err(EngineError::Cancelled), End::Superseded),
+            Ok(Err(error @ EngineError::Lost(_))) => {
+                tracing::error!(%error, "the engine is started anew");
+                (Err(error), End::Broken)
+            }
             Ok(outcome) => (outcome, End::Answered),
             Err(payload) => {
                 self.status.panicked();
@@ -180,11 +184,11 @@ impl Worker {
                 // The message may quote code: the panic hook logs the place only.
                 tracing::error!("the engine panicked; it is started anew");
                 let error = EngineError::Compute { while_doing: "filling a hole".to_owned(), reason };
-                (Err(error), End::Panicked)
+                (Err(error), End::Broken)
             }
         };
         match end {
-            End::Panicked => self.status.starting(),
+            End::Broken => self.status.starting(),
             End::Answered | End::Superseded => self.status.done(&outcome),
         }
         // Nobody may wait for it any more: the client cancelled, or went on.
@@ -199,7 +203,7 @@ enum End {
     /// Nobody waited for it any more; as a rule because something newer came.
     Superseded,
     /// The engine cannot be trusted any more.
-    Panicked,
+    Broken,
 }
 
 struct Watched(crate::scheduler::OnFrame);

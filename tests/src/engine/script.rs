@@ -29,6 +29,8 @@ pub struct Script {
     pub panic_on: Option<String>,
     /// A prefix that holds this makes the engine fail.
     pub error_on: Option<String>,
+    /// A prefix that holds this makes the engine say that it has lost what it ran on.
+    pub lost_on: Option<String>,
     /// It follows instructions.
     pub instruct: bool,
     /// Where every inference is written down.
@@ -47,6 +49,7 @@ impl Default for Script {
             load_panic: false,
             panic_on: None,
             error_on: None,
+            lost_on: None,
             instruct: false,
             record: None,
         }
