@@ -95,16 +95,15 @@ pub fn shipped_with(changes: Value, threads: usize) -> DiffusionEngine {
     }
     let config = std::fs::read_to_string(shipped.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();
-    merge(&mut config["lacuna"], changes);
+    merge(&mut config["lacuna"], &changes);
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let (model, precision) = (Some(folder.path().to_owned()), PrecisionChoice::F32);
     load(&LoadOptions { model, threads: Some(threads), precision, ..LoadOptions::default() }).unwrap()
 }
 
 /// Puts `changes` into the object `value`, key by key.
-fn merge(value: &mut Value, changes: Value) {
-    let Value::Object(changes) = changes else { panic!("changes are an object") };
-    for (key, change) in changes {
-        value[key] = change;
+fn merge(value: &mut Value, changes: &Value) {
+    for (key, change) in changes.as_object().unwrap() {
+        value[key] = change.clone();
     }
 }
