@@ -103,8 +103,8 @@ test('ghost text while typing; a word of it, then the rest with Tab, is the righ
 
 test('a line of it with the extension’s own key', async () => {
   await code.goto('line.rs', 15);
-  const item = await proposal('        let mut ', 1);
-  const before = STACK.replace('bool {\n\n', 'bool {\n        let mut \n');
+  const item = await proposal('        return ', 1);
+  const before = STACK.replace('bool {\n\n', 'bool {\n        return \n');
   await code.keys('Control+ArrowDown');
   const line = applied(before, item).split('\n')[14];
   await code.until('the line is there', async () => {
