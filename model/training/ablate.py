@@ -34,7 +34,7 @@ MEASURES = ("causal", "canvas", "canvas half", "length", "fim", "prefix", "canva
 @dataclass(frozen=True)
 class Run:
     """What one run changes."""
-    task: Task = Task()
+    task: Task = Task(far_suffix_share=0.0)
     dims: dict = field(default_factory=dict)
     rate: float = 1.0
     distil: float = 0.0
@@ -48,11 +48,11 @@ class Run:
 
 
 def task(**changed) -> Run:
-    return Run(task=replace(Task(), **changed))
+    return Run(task=replace(Run.task, **changed))
 
 
 def tuned(distil: float = 0.0, seed: int = 1, **changed) -> Run:
-    return Run(task=replace(Task(), **changed), rate=0.25, distil=distil, seed=seed, shipped=True)
+    return Run(task=replace(Run.task, **changed), rate=0.25, distil=distil, seed=seed, shipped=True)
 
 
 RUNS = {

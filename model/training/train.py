@@ -19,7 +19,7 @@ import torch
 import torch.multiprocessing as mp
 
 from check_parity import read
-from holes import Drawer, Shape
+from holes import TASKS, Drawer, Shape
 from net import Dims, Net, training_loss
 from tokens import Corpus, Vocabulary
 
@@ -48,6 +48,7 @@ def arguments():
     a.add_argument("--own-sessions", action="store_true",
                    help="each worker in a session of its own: on a machine shared with other jobs, Linux' automatic "
                         "grouping then gives each the share of one job, at normal priority")
+    a.add_argument("--task", choices=TASKS, default="begin", help="the shares of the training task (holes.py)")
     a.add_argument("--eager", action="store_true", help="without torch.compile")
     return a.parse_args()
 
@@ -133,7 +134,7 @@ def work(rank: int, args, dims: Dims, shared):
     net = Net(dims)
     params = bind(net, shared["flat"], shared["grads"][rank])
     mine = share(params, rank, args.workers)
-    drawer = Drawer(Corpus(args.data), Vocabulary(args.data), args.seed)
+    drawer = Drawer(Corpus(args.data), Vocabulary(args.data), args.seed, TASKS[args.task])
     loss_of = training_loss if args.eager else torch.compile(training_loss, dynamic=False)
     if rank and not args.eager:
         shared["compiled"].wait()  # the second worker then finds the first one's kernels in the cache

@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import fused
-from holes import Drawer, Shape, Task
+from holes import TASKS, Drawer, Shape, Task
 from net import Dims, Net, training_loss
 from optimiser import Optimiser
 from tokens import Corpus, Vocabulary
@@ -133,6 +133,7 @@ def arguments():
     a.add_argument("--loaders", type=int, default=max(0, (os.cpu_count() or 1) - 2), help="processes that draw micro-batches")
     a.add_argument("--log-every", type=int, default=20, help="steps")
     a.add_argument("--plain-attention", action="store_true", help="plain products on a GPU too, should the fused ones fail there")
+    a.add_argument("--task", choices=TASKS, default="begin", help="the shares of the training task (holes.py); it may change between calls")
     a.add_argument("--eager", action="store_true", help="without torch.compile")
     return a.parse_args()
 
@@ -193,7 +194,7 @@ def main():
         if not difference < DIFFERENCE_MAX:
             raise SystemExit(f"that is above {DIFFERENCE_MAX}: train with --plain-attention")
     dims = Dims(vocab_size=Vocabulary(args.data).size, **SIZES[args.size])
-    task = Task()
+    task = TASKS[args.task]
     trainer = Trainer(dims, args.device, args.seed, not args.eager, args.distil)
     if args.resume:
         trainer.load(args.out / "checkpoint.pt")
