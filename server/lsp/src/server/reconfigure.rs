@@ -13,7 +13,7 @@ const CONFIGURATION_WAIT: Duration = Duration::from_secs(2);
 
 impl Shared {
     /// Changes the sources of settings behind all changes that came before. Where it is to be waited for, the number is that
-    /// of [`Changes::made`].
+    /// of [`Changes::made`](crate::changes::Changes::made).
     pub fn reconfigure(self: &Arc<Self>, change: impl FnOnce(&mut Configuration) + Send + 'static) -> u64 {
         let shared = Arc::clone(self);
         self.changes.push(move || shared.configure(change))
