@@ -4,7 +4,7 @@
 //! token. So the last token goes back to the hole whenever it is a whole unit of the tokenizer, and the hole's first
 //! token must then begin with what was taken back (its *lead*). The lead is stripped from the answer again.
 
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, Units};
 use std::sync::Arc;
 
 /// Text that the hole's first token must begin with, and which tokens do.
@@ -21,7 +21,7 @@ pub(crate) fn heal(
     tokenizer: &Tokenizer,
     prefix: &str,
 ) -> Result<(Vec<u32>, Option<Lead>), tokenizers::Error> {
-    let (mut ids, units) = tokenizer.encode_units(prefix)?;
+    let Units { mut ids, units, .. } = tokenizer.encode_units(prefix)?;
     let [.., before, last] = units[..] else { return Ok((ids, None)) };
     if before == last {
         return Ok((ids, None)); // the unit goes on further left: taking back a part of it would not mend it

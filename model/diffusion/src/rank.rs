@@ -6,6 +6,7 @@
 
 use crate::engine::DiffusionEngine;
 use crate::infill::Job;
+use crate::tokenizer::Units;
 use lacuna_engine::{CancelToken, Candidate, EngineError, Origin};
 
 /// How many suffix tokens a candidate must also explain.
@@ -117,8 +118,7 @@ pub(crate) fn score(
 /// `line` where they end. They are the same for all candidates, so nothing is gained by reading them again. The last unit of
 /// the tokenizer may grow.
 fn as_read(engine: &DiffusionEngine, line: &str, held: &[u32]) -> Result<(usize, usize), EngineError> {
-    let (ids, units) = engine.tokenizer.encode_units(line).map_err(tokenizer_fault)?;
-    let (_, starts) = engine.tokenizer.encode_offsets(line).map_err(tokenizer_fault)?;
+    let Units { ids, starts, units } = engine.tokenizer.encode_units(line).map_err(tokenizer_fault)?;
     let last = units.iter().position(|unit| Some(unit) == units.last()).unwrap_or(0);
     let mut same = ids[..last].iter().zip(held).take_while(|(a, b)| a == b).count();
     while same > 0 && units[same] == units[same - 1] {

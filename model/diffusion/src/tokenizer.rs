@@ -15,6 +15,14 @@ pub(crate) struct Tokenizer {
     vocabulary: usize,
 }
 
+/// Tokens of a text, with where they begin and the pre-tokenizer's unit they belong to.
+pub(crate) struct Units {
+    pub ids: Vec<u32>,
+    /// Bytes, after CR became LF.
+    pub starts: Vec<usize>,
+    pub units: Vec<Option<u32>>,
+}
+
 /// Why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenizerError {
@@ -65,10 +73,11 @@ impl Tokenizer {
         Ok(self.inner.encode_fast(line_feeds(text).as_ref(), false)?.get_ids().to_vec())
     }
 
-    /// As [`Tokenizer::encode`], with the pre-tokenizer's unit that each token belongs to.
-    pub(crate) fn encode_units(&self, text: &str) -> Result<(Vec<u32>, Vec<Option<u32>>), tokenizers::Error> {
+    /// As [`Tokenizer::encode_offsets`], with the pre-tokenizer's unit that each token belongs to.
+    pub(crate) fn encode_units(&self, text: &str) -> Result<Units, tokenizers::Error> {
         let encoding = self.inner.encode(line_feeds(text).as_ref(), false)?;
-        Ok((encoding.get_ids().to_vec(), encoding.get_word_ids().to_vec()))
+        let starts = encoding.get_offsets().iter().map(|&(start, _)| start).collect();
+        Ok(Units { ids: encoding.get_ids().to_vec(), starts, units: encoding.get_word_ids().to_vec() })
     }
 
     /// As [`Tokenizer::encode`], with the byte at which each token begins (after CR became LF).

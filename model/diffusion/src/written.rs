@@ -25,14 +25,15 @@ impl DiffusionEngine {
         for text in job.request.earlier.iter().take(wanted.earlier) {
             drafts.push(self.draft_of(text.clone(), Origin::Earlier)?);
         }
+        let ahead = self.beginnings(job);
         if wanted.causal > 0 {
-            drafts.extend(self.continuations(job, wanted.causal, run)?);
+            drafts.extend(self.continuations(job, (wanted.causal, &ahead), run)?);
         }
         // What the document repeats makes some of these alike; the network alone has other ideas.
         if wanted.causal_alone > 0
             && let Some(repeats) = self.session.expect(None)
         {
-            let alone = self.continuations(job, wanted.causal_alone, run);
+            let alone = self.continuations(job, (wanted.causal_alone, &ahead), run);
             self.session.expect(Some(repeats));
             drafts.extend(alone?);
         }
@@ -49,7 +50,7 @@ impl DiffusionEngine {
     fn continuations(
         &mut self,
         job: &Job<'_>,
-        count: usize,
+        (count, ahead): (usize, &[u32]),
         run: &mut Run<'_>,
     ) -> Result<Vec<Draft>, EngineError> {
         let ids = job.prompt.whole();
@@ -60,10 +61,9 @@ impl DiffusionEngine {
         let read = self.session.len();
         self.forbid_first(&mut logits, &job.prompt);
         let mut drafts = Vec::new();
-        let ahead = self.beginnings(job);
         for first in largest(&logits, count) {
             self.session.rollback(read);
-            let texts = self.continuation(job, (first, &ahead), run)?;
+            let texts = self.continuation(job, (first, ahead), run)?;
             for text in texts {
                 drafts.push(self.draft_of(text, Origin::Causal)?);
             }
@@ -72,10 +72,14 @@ impl DiffusionEngine {
         Ok(drafts)
     }
 
-    /// Tokens that what follows the hole on its line may begin with, however it is cut; of a span alone.
+    /// Tokens that what follows the hole on its line may begin with, however it is cut; of a span alone, and where continuations
+    /// are wanted.
     fn beginnings(&self, job: &Job<'_>) -> Vec<u32> {
         let rest = job.request.suffix.split(['\n', '\r']).next().unwrap_or_default();
-        if job.request.kind != HoleKind::Span || rest.is_empty() {
+        if job.drafts.causal + job.drafts.causal_alone == 0
+            || job.request.kind != HoleKind::Span
+            || rest.is_empty()
+        {
             return Vec::new();
         }
         let pieces = self.tokenizer.pieces().iter().zip(0..);

@@ -258,8 +258,8 @@ impl Wanted {
 
 /// What kernels that take a row at a time read of a job.
 fn row_args<'a>(job: &HeadJob<'a>) -> Vec<Arg<'a>> {
-    let HeadJob { states, table, masks, .. } = *job;
-    vec![
+    let HeadJob { states, table, .. } = *job;
+    let mut args = vec![
         Arg::Slice(states.data),
         Arg::U32(states.dtype.code()),
         Arg::U32(states.stride as u32),
@@ -267,6 +267,15 @@ fn row_args<'a>(job: &HeadJob<'a>) -> Vec<Arg<'a>> {
         Arg::U32(table.dtype.code()),
         Arg::U32(table.rows as u32),
         Arg::U32(table.cols as u32),
+    ];
+    args.extend(logit_args(job));
+    args
+}
+
+/// What makes a logit of a product.
+fn logit_args<'a>(job: &HeadJob<'a>) -> [Arg<'a>; 5] {
+    let masks = &job.masks;
+    [
         Arg::F32(job.softcap),
         optional(job.temperatures),
         optional(masks.banned),
@@ -289,7 +298,7 @@ fn tiles_kernel(
     job: &HeadJob<'_>,
     (out, wanted): (&Head, Wanted),
 ) -> Result<usize, DeviceError> {
-    let HeadJob { states, table, masks, .. } = *job;
+    let HeadJob { states, table, .. } = *job;
     let core = mma::core(device, product, states, table)?;
     let tensor = core != mma::Core::Plain;
     let tile_rows = core.tile_rows(states.rows);
@@ -301,15 +310,9 @@ fn tiles_kernel(
         let (a, w) = (Arg::U32(states.dtype.code()), Arg::U32(table.dtype.code()));
         vec![Arg::Slice(states.data), a, Arg::U32(states.stride as u32), Arg::Slice(table.data), w]
     };
+    args.extend([Arg::U32(states.rows as u32), Arg::U32(out.vocabulary as u32), Arg::U32(table.cols as u32)]);
+    args.extend(logit_args(job));
     args.extend([
-        Arg::U32(states.rows as u32),
-        Arg::U32(out.vocabulary as u32),
-        Arg::U32(table.cols as u32),
-        Arg::F32(job.softcap),
-        optional(job.temperatures),
-        optional(masks.banned),
-        optional(masks.allowed.map(|m| m.0)),
-        optional(masks.allowed.map(|m| m.1)),
         Arg::Slice(out.shares.all()),
         Arg::U32(tiles as u32),
         Arg::Slice(out.tops.all()),
