@@ -89,6 +89,9 @@ fn positions_are_cut_into_as_many_pieces_as_the_scratch_holds() {
         for scratch in [|bytes| bytes, |bytes| bytes * 3 / 4, |bytes| bytes / 2 + 1, |_| 4] {
             check_with(((1, 1, 700), (8, 1, 64)), span, 1.0, scratch);
         }
+        for dim in [128, 256, 512] {
+            check(((1, 2, 333), (4, 1, dim)), span, 1.0);
+        }
     }
 }
 
@@ -122,6 +125,17 @@ fn heads_of_the_tensor_cores_match_the_twin() {
     }
     check(((1, 3, 200), (8, 1, 512)), Span::Canvas { window: None }, 1.0);
     check(((2, 5, 20), (4, 2, 512)), Span::Causal { window: Some(9) }, 1.0);
+}
+
+/// Several blocks of rows, whose tiles begin within the prefix, end with it, lie beyond it altogether, or are one position.
+#[test]
+fn tiles_of_the_prefix_and_of_the_own_positions_meet_anywhere() {
+    for dim in [64, 128, 256, 512] {
+        check(((1, 70, 129), (2, 1, dim)), Span::Causal { window: Some(50) }, 1.0);
+        check(((2, 33, 61), (4, 2, dim)), Span::Canvas { window: Some(40) }, 1.0);
+        check(((1, 65, 1), (1, 1, dim)), Span::Canvas { window: None }, 1.0);
+        check(((1, 1, 64), (3, 1, dim)), Span::Causal { window: None }, 1.0);
+    }
 }
 
 #[test]

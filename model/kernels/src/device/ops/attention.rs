@@ -43,9 +43,9 @@ pub fn attention_scratch_bytes(
     (heads, kv_heads): (usize, usize),
     dim: usize,
 ) -> usize {
-    let splits = flash(device, dim).map(|flash| {
+    let splits = flash(device, dim).map(|_| {
         // One sequence has the fewest blocks.
-        let tiles = (rows * heads / kv_heads.max(1)).div_ceil(flash.rows);
+        let tiles = (rows * heads / kv_heads.max(1)).div_ceil(FLASH_ROWS);
         splits(device, tiles * kv_heads)
     });
     match splits {
@@ -85,23 +85,26 @@ pub fn attention(device: &Device, job: &Attention<'_>) -> Result<(), DeviceError
 struct Flash {
     name: &'static str,
     dim: usize,
-    rows: usize,
     keys: usize,
 }
 
+/// Rows of a block.
+const FLASH_ROWS: usize = 64;
+
+/// For each head size the kernel with the largest tiles first.
 const FLASH: [Flash; 6] = [
-    Flash { name: "attention_64", dim: 64, rows: 64, keys: 64 },
-    Flash { name: "attention_128", dim: 128, rows: 64, keys: 32 },
-    Flash { name: "attention_256", dim: 256, rows: 64, keys: 32 },
-    Flash { name: "attention_256_small", dim: 256, rows: 32, keys: 32 },
-    Flash { name: "attention_512", dim: 512, rows: 64, keys: 16 },
-    Flash { name: "attention_512_small", dim: 512, rows: 32, keys: 16 },
+    Flash { name: "attention_64", dim: 64, keys: 64 },
+    Flash { name: "attention_128", dim: 128, keys: 32 },
+    Flash { name: "attention_256", dim: 256, keys: 64 },
+    Flash { name: "attention_256_small", dim: 256, keys: 32 },
+    Flash { name: "attention_512", dim: 512, keys: 32 },
+    Flash { name: "attention_512_small", dim: 512, keys: 16 },
 ];
 
 impl Flash {
-    /// Queries, two stages of keys and values, and the scores.
+    /// Two tiles of keys, of values and of the scores' halves.
     fn shared_bytes(self) -> usize {
-        self.rows * self.dim * 2 + 4 * self.keys * self.dim * 2 + self.rows * (self.keys + 8) * 4
+        2 * (2 * self.keys * self.dim * 2 + 2 * FLASH_ROWS * self.keys * 4)
     }
 }
 
@@ -151,7 +154,7 @@ fn on_tensor_cores(device: &Device, job: &Attention<'_>, flash: Flash) -> Result
     let positions = job.prefix_k.rows + tokens;
     let seen = window.map_or(positions, |window| positions.min(window + tokens));
     let room = job.scratch.map_or(0, |s| s.len() / (q.rows * heads * (dim + 2) * 4));
-    let blocks = rows.div_ceil(flash.rows) * batch * kv_heads;
+    let blocks = rows.div_ceil(FLASH_ROWS) * batch * kv_heads;
     let splits = splits(device, blocks).min(seen.div_ceil(2 * flash.keys)).min(room).max(1);
     let parts = job.scratch.filter(|_| splits > 1);
     let mut args = operands(job);
@@ -170,7 +173,7 @@ fn on_tensor_cores(device: &Device, job: &Attention<'_>, flash: Flash) -> Result
         Arg::U32(splits as u32),
     ]);
     let pairs = (batch * kv_heads) as u32;
-    let grid = [rows.div_ceil(flash.rows) as u32, pairs, splits as u32];
+    let grid = [rows.div_ceil(FLASH_ROWS) as u32, pairs, splits as u32];
     device.launch(flash.name, grid, [256, 1, 1], flash.shared_bytes(), &args)?;
     let Some(parts) = parts else { return Ok(()) };
     let args = [
