@@ -65,6 +65,21 @@ impl ActionKind {
         }
     }
 
+    /// What to tell a person who asked where there is nothing to do.
+    const fn nothing_there(self) -> &'static str {
+        match self {
+            Self::Fill => {
+                "there is nothing to fill here: put the caret on a line with one marker (todo!(), ..., pass, ‹›) or an \
+                 empty body, or select the code that is meant"
+            }
+            Self::Refine => "there is nothing to refine here: select the code to correct",
+            Self::Repair => {
+                "there is no code here that could be written anew: repair works on up to 20 lines"
+            }
+            Self::Body => "there is no body to complete here: put the caret into a function's",
+        }
+    }
+
     /// What would change, if there is something to do at `range`.
     #[must_use]
     pub fn region(self, snapshot: &Snapshot, range: std::ops::Range<usize>) -> Option<Region> {
@@ -75,7 +90,8 @@ impl ActionKind {
                 let caret = is_caret(snapshot, &range);
                 match marker {
                     Some(marker) if caret || is_within(&range, &marker.range) => Some(marker),
-                    _ if caret => None,
+                    // A person who jumped to the line means what is missing in it, wherever in it the caret is.
+                    _ if caret => Region::sole_marker_of_line(snapshot, range.start),
                     _ => sole_marker(snapshot, &range).or_else(selected),
                 }
             }
@@ -204,10 +220,7 @@ fn check(shared: &Shared, action: &Action, view: &View) -> Result<(Arc<Settings>
     }
     let range = convert::range(&view.snapshot, action.range, shared.encoding());
     let region = action.kind.region(&view.snapshot, range);
-    Ok((
-        settings,
-        region.ok_or_else(|| failed("there is nothing to do here: no marker, empty body or selection"))?,
-    ))
+    Ok((settings, region.ok_or_else(|| failed(action.kind.nothing_there()))?))
 }
 
 /// Fills with progress. A newer text, the end of the document and the person who waits can each end it, at once.
@@ -295,6 +308,11 @@ mod tests {
         assert_eq!(fill("fn f() { g([‹]›) }").as_deref(), Some("‹›"));
         assert_eq!(fill("fn f() {[]}").as_deref(), Some(""));
         assert_eq!(fill("fn f() { let a = []1; }"), None);
+        assert_eq!(fill("[]    todo!(); // later"), Some("todo!();".to_owned()), "the only one of the line");
+        assert_eq!(fill("fn f() {\n[]    g(‹›)\n}").as_deref(), Some("‹›"));
+        assert_eq!(fill("[]fn f() {\n}\nfn g() { todo!() }").as_deref(), Some("\n"), "a body begins here");
+        assert_eq!(fill("[]fn f() { (todo!(), todo!()) }"), None, "which of the two?");
+        assert_eq!(fill("[]fn f() {\n    todo!()\n}"), None, "that is another line");
         assert_eq!(fill("fn f() { let a = [1]; }"), None);
         assert_eq!(fill("fn f() { let a = [1 + 2]; }").as_deref(), Some("1 + 2"));
         assert_eq!(

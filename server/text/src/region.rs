@@ -200,6 +200,16 @@ impl Region {
         markers::find(snapshot, range).into_iter().filter(inside).collect()
     }
 
+    /// The only marker that begins in the line of `offset`; `None` where there are several, for none of them is meant more
+    /// than another.
+    #[must_use]
+    pub fn sole_marker_of_line(snapshot: &Snapshot, offset: usize) -> Option<Self> {
+        check(snapshot, &(offset..offset)).ok()?;
+        let tree = snapshot.tree_near(&(offset..offset));
+        let mut markers = markers::of_line(snapshot, tree.as_deref(), offset).into_iter();
+        markers.next().filter(|_| markers.next().is_none())
+    }
+
     /// The marker that most surely is a hole: the first of the first kind present in the order of [`Marker`].
     #[must_use]
     pub fn find_hole(snapshot: &Snapshot) -> Option<Self> {

@@ -30,6 +30,26 @@ pub(super) fn find(snapshot: &Snapshot, range: &Range<usize>) -> Vec<Region> {
             });
         }
     }
+    outermost(found)
+}
+
+/// Every marker that begins in the line of `offset`, by position, none inside another. Only what meets the line is walked.
+pub(super) fn of_line(snapshot: &Snapshot, tree: Option<&Tree>, offset: usize) -> Vec<Region> {
+    let line = line_at(snapshot, offset);
+    let mut found = angles(snapshot, tree, line.clone());
+    if let Some(tree) = tree {
+        syntax::walk(tree, |node| {
+            let meets = node.start_byte() < line.end && node.end_byte() > line.start;
+            found.extend(meets.then(|| of_node(snapshot, tree, node)).flatten());
+            meets
+        });
+    }
+    found.retain(|region| line.start <= region.range.start && region.range.start <= line.end);
+    outermost(found)
+}
+
+/// The markers by position, without those that are inside another.
+fn outermost(mut found: Vec<Region>) -> Vec<Region> {
     found.sort_by_key(|region| (region.range.start, std::cmp::Reverse(region.range.end)));
     let mut end = 0;
     found.retain(|region| {
