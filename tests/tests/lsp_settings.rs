@@ -117,6 +117,31 @@ fn a_setting_that_does_not_exist_is_said_with_the_nearest_one() {
     client.state("ready");
 }
 
+/// Most editors send the same settings both as the options of the start and as the answer to a question.
+#[test]
+fn a_fault_is_said_once_and_a_projects_with_its_file() {
+    let stage = stage();
+    fs::write(stage.folder().join("lacuna.toml"), "steps = 3\n").unwrap();
+    let mut client = Client::start(&stage.launch(&Script::default()));
+    let settings = json!({"candidate": 3});
+    client.initialize(&Setup {
+        folders: vec![format!("file://{}", stage.folder().display())],
+        configuration: Some(settings.clone()),
+        ..Setup::with_options(settings)
+    });
+    let (mut said, file) = (String::new(), stage.folder().join("lacuna.toml"));
+    while !said.contains("`steps`") || !said.contains("`candidate`") {
+        let told = client.notification("window/showMessage", |_| true);
+        said.push_str(told["message"].as_str().unwrap());
+    }
+    client.state("ready");
+    for told in client.notifications("window/showMessage") {
+        said.push_str(told["message"].as_str().unwrap());
+    }
+    assert!(said.contains(&format!("{}: there is no setting `steps`", file.display())), "{said}");
+    assert_eq!(said.matches("`candidate`").count(), 1, "{said}");
+}
+
 #[test]
 fn a_project_says_what_it_wants_in_its_own_file() {
     let stage = stage();

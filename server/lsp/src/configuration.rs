@@ -121,7 +121,7 @@ impl Configuration {
 }
 
 /// The path of a `file` URI.
-fn path_of(uri: &str) -> Option<PathBuf> {
+pub(crate) fn path_of(uri: &str) -> Option<PathBuf> {
     let path = decode(uri.strip_prefix("file://")?);
     let bytes = path.as_bytes();
     // `/c:/x` is `c:/x` where drives have letters.

@@ -92,7 +92,12 @@ impl Shared {
             return;
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let new: Vec<String> = warnings.iter().filter(|warning| !told.contains(warning)).cloned().collect();
+        let mut new: Vec<String> = Vec::new();
+        for warning in &warnings {
+            if !told.contains(warning) && !new.contains(warning) {
+                new.push(warning.clone());
+            }
+        }
         *told = warnings;
         drop(told);
         for warning in &new {

@@ -1,5 +1,6 @@
 //! What is wrong with settings that came from outside, in one line a user can act on.
 
+use crate::configuration::path_of;
 use std::fmt;
 
 /// Where settings came from.
@@ -16,9 +17,12 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Project(folder) => write!(formatter, "lacuna.toml of {folder}"),
-            Self::Initialization => formatter.write_str("initialization options"),
-            Self::Configuration => formatter.write_str("editor settings"),
+            Self::Project(folder) => match path_of(folder) {
+                Some(folder) => write!(formatter, "{}", folder.join("lacuna.toml").display()),
+                None => write!(formatter, "lacuna.toml of {folder}"),
+            },
+            // To a person they are one: most editors send the same settings both ways.
+            Self::Initialization | Self::Configuration => formatter.write_str("editor settings"),
         }
     }
 }
