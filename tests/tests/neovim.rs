@@ -211,6 +211,11 @@ fn the_plugin_knows_the_folders_of_its_start() {
 }
 
 #[test]
+fn the_plugin_starts_a_server_that_has_ended() {
+    check_with_script("plugin_starts_a_server_again", &Script::default());
+}
+
+#[test]
 fn the_plugin_says_where_it_works() {
     check_with_script("plugin_in_another_buffer", &Script::default());
 }

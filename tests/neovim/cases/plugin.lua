@@ -110,7 +110,9 @@ function cases.plugin_tells_its_state()
   assert(editor:lua('return vim.g.lacuna_status.state') == 'ready')
   assert(editor:lua("return table.concat(vim.fn.getcompletion('Lacuna re', 'cmdline'), ' ')") == 'refine restart')
   assert(editor:lua("return vim.fn.getcompletion('Lacuna toggle py', 'cmdline')[1]") == 'python')
+  editor:lua("vim.cmd('messages clear')")
   editor:keys(':Lacuna restart<CR>')
+  wait_for_message(editor, 'Lacuna: ready: ') -- that it is done
   editor:wait('the model once more', function()
     return editor:lua("return #vim.tbl_filter(function(it) return it.state == 'ready' end, seen.status)") > 1
   end)
@@ -228,14 +230,35 @@ function cases.plugin_knows_the_folders_of_its_start()
   editor:quit()
 end
 
+-- A server that ends without being asked to: a command says what starts it again, and does.
+function cases.plugin_starts_a_server_again()
+  local editor = open('point.rs', texts.RUST)
+  local id = editor:lua("return vim.lsp.get_clients({ name = 'lacuna' })[1].id")
+  editor:lua("vim.lsp.get_clients({ name = 'lacuna' })[1]:stop(true)")
+  editor:wait('its end', function()
+    return editor:lua("return #vim.lsp.get_clients({ name = 'lacuna' })") == 0
+  end)
+  editor:keys(':Lacuna fill<CR>')
+  wait_for_message(editor, 'no server runs; :Lacuna restart starts it')
+  local report = check_health(editor)
+  assert(report:find('WARNING No server runs', 1, true) and report:find(':Lacuna restart starts it', 1, true), report)
+  editor:lua("vim.cmd('messages clear')")
+  editor:keys(':Lacuna restart<CR>')
+  wait_for_message(editor, 'Lacuna: ready: ')
+  assert(editor:lua("return vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })[1].id") ~= id)
+  editor:assert_in_step()
+  editor:quit()
+end
+
 -- In a buffer that the server does not have, a command says so, and where it works.
 function cases.plugin_in_another_buffer()
   local editor = open('point.rs', texts.RUST)
   editor:keys('<Esc>:enew<CR>')
   editor:keys(':Lacuna fill<CR>')
   wait_for_message(editor, 'Lacuna: it does not work in this buffer, but in the file types rust, python')
-  editor:keys(':Lacuna status<CR>')
+  editor:keys(':Lacuna<CR>')
   wait_for_message(editor, 'Lacuna: ready: ')
+  assert(editor:messages():find('(not in this buffer: it works in rust, python)', 1, true), editor:messages())
   editor:keys(':bprevious<CR>')
   editor:quit()
 end

@@ -31,7 +31,12 @@ end
 
 function run.fill(client, call) execute(client, 'lacuna.fill', place(client, call)) end
 function run.refine(client, call) execute(client, 'lacuna.refine', place(client, call)) end
-function run.restart(client) execute(client, 'lacuna.restartEngine', {}) end
+function run.restart(client)
+  require('lacuna').tells_ready = true
+  if client then return execute(client, 'lacuna.restartEngine', {}) end
+  vim.lsp.enable('lacuna', false) -- Neovim starts a server that has ended with the next file only
+  vim.lsp.enable('lacuna')
+end
 function run.log() vim.cmd.tabnew(vim.fn.fnameescape(vim.lsp.log.get_filename())) end
 function run.toggle(client, call)
   local language = call.fargs[2]
@@ -39,17 +44,20 @@ function run.toggle(client, call)
     vim.notify('Lacuna is ' .. (it.enabled and 'on' or 'off') .. (language and ' for ' .. language or ''))
   end)
 end
-local function tell(it) vim.notify('Lacuna: ' .. it.message) end
-function run.status(client) execute(client, 'lacuna.status', {}, tell) end
+local function filetypes() return table.concat(vim.lsp.config.lacuna.filetypes, ', ') end
+function run.status(client)
+  local here = vim.lsp.buf_is_attached(0, client.id) and '' or ' (not in this buffer: it works in ' .. filetypes() .. ')'
+  execute(client, 'lacuna.status', {}, function(it) vim.notify('Lacuna: ' .. it.message .. here) end)
+end
 
 function M.run(call)
-  local here, subcommand = vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })[1], run[call.fargs[1]]
+  local here, subcommand = vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })[1], run[call.fargs[1] or 'status']
   local client = here or vim.lsp.get_clients({ name = 'lacuna' })[1]
   local needs_buffer = subcommand == run.fill or subcommand == run.refine
+  local needs_server = subcommand ~= run.log and subcommand ~= run.restart
   local against = not subcommand and 'one of ' .. table.concat(names, ', ') .. '?'
-    or not client and subcommand ~= run.log and 'no server runs; see :checkhealth lacuna'
-    or needs_buffer and not here and 'it does not work in this buffer, but in the file types '
-      .. table.concat(vim.lsp.config.lacuna.filetypes, ', ')
+    or not client and needs_server and 'no server runs; :Lacuna restart starts it, :checkhealth lacuna says more'
+    or needs_buffer and not here and 'it does not work in this buffer, but in the file types ' .. filetypes()
   if against then return vim.notify('Lacuna: ' .. against, vim.log.levels.WARN) end
   subcommand(client, call)
 end

@@ -29,8 +29,14 @@ function M.check()
   tell(('Neovim %s; ghost text since 0.12, before that the completion menu'):format(vim.version()))
   if type(config.cmd) == 'table' then check_server(config.cmd) end
   if client then return check_state(client) end
-  local advice = "Is require('lacuna').setup() called, and a file open of type %s?"
-  health.warn('No buffer has the server', advice:format(table.concat(config.filetypes, ', ')))
+  if not vim.lsp.is_enabled('lacuna') then
+    return health.warn('Lacuna is not switched on', "Call require('lacuna').setup() in init.lua")
+  end
+  local has_file = vim.iter(vim.api.nvim_list_bufs()):any(function(buf)
+    return vim.api.nvim_buf_is_loaded(buf) and vim.list_contains(config.filetypes, vim.bo[buf].filetype)
+  end)
+  if not has_file then return health.warn('No file is open of the types ' .. table.concat(config.filetypes, ', ')) end
+  health.warn('No server runs', { ':Lacuna restart starts it', ':Lacuna log may say why it ended' })
 end
 
 return M

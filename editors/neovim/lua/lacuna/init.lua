@@ -74,6 +74,10 @@ function M.on_status(status)
   if status.state ~= 'busy' then require('lacuna.frames').clear() end
   local is_news = status.message ~= (vim.g.lacuna_status or {}).message
   if is_news and status.state == 'error' then vim.notify('Lacuna: ' .. status.message, vim.log.levels.ERROR) end
+  if M.tells_ready and status.state == 'ready' and is_news then
+    M.tells_ready = nil
+    vim.notify('Lacuna: ' .. status.message)
+  end
   vim.g.lacuna_status = status
   vim.cmd.redrawstatus({ bang = true })
 end
