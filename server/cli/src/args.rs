@@ -15,11 +15,12 @@ const TOKENS_MAX: u64 = 1 << 20;
 const EXAMPLES: &str = "\
 Examples:
   lacuna fill src/lib.rs              fill the todo!(), ..., pass, ‹› or empty body in the file
-  lacuna fill src/lib.rs:12:9 -i      fill at line 12, column 9, and write the file";
+  lacuna fill src/lib.rs:12:9 -i      fill at line 12, column 9, and write the file
+  lacuna editors neovim --write       set up an editor; lacuna editors lists them";
 
 /// Fills a hole in a source file with a text-diffusion model that runs on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "lacuna", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "lacuna", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// The same as `lacuna lsp`, for editors that start servers that way
     #[arg(long, hide = true)]
@@ -45,7 +46,7 @@ pub enum Command {
     /// Set up an editor: list them, print or write a configuration
     Editors(Editors),
     /// Measure the engine against its own controls
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Bench(Bench),
     /// Recompute recorded tensors with this engine, for parity checks
     Replay(Replay),
@@ -76,7 +77,7 @@ pub struct Lsp {
     Piped, the text of the hole is printed; --diff and --json print more.\n\
     Exit codes: 0 filled, 1 no usable candidate, 2 bad input, 130 interrupted.")]
 pub struct Fill {
-    /// FILE, FILE:LINE or FILE:LINE:COLUMN, counted from 1; - reads standard input
+    /// FILE, FILE:LINE or FILE:LINE:COLUMN, counted from 1; - and -:LINE:COLUMN read standard input
     #[arg(value_name = "FILE[:LINE[:COLUMN]]", value_parser = location::parse_location)]
     pub location: Location,
     /// End of the range to replace, not included
@@ -104,7 +105,7 @@ pub struct Fill {
 /// `lacuna refine`.
 #[derive(Debug, Args)]
 pub struct Refine {
-    /// FILE:A-B, the lines to correct, counted from 1 and both included
+    /// FILE:A-B, the lines to correct, counted from 1 and both included; -:A-B reads standard input
     #[arg(value_name = "FILE:A-B", value_parser = location::parse_line_range)]
     pub lines: LineRange,
     /// How much of the text is given up first: 0 keeps it, 1 forgets it
@@ -390,12 +391,17 @@ pub fn at_least_one(flag: &str, value: Option<usize>) -> Result<Option<usize>, F
     }
 }
 
-/// clap's several lines of complaint as our one.
+/// clap's several lines of complaint as our one, with the name that was probably meant.
 pub fn usage_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let lines = rendered.lines().take_while(|line| !line.trim().is_empty());
     let joined = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-    format!("{} (try --help)", joined.strip_prefix("error: ").unwrap_or(&joined))
+    let tip = rendered
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "))
+        .filter(|tip| tip.contains("similar"));
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    format!("{}{tip} (try --help)", joined.strip_prefix("error: ").unwrap_or(&joined))
 }
 
 #[cfg(test)]
@@ -443,5 +449,15 @@ mod tests {
         assert!(line.contains("FILE[:LINE[:COLUMN]]") && !line.contains('\n'), "{line}");
         let line = usage_line(&parse("lacuna fill a.rs --nonsense").unwrap_err());
         assert_eq!(line, "unexpected argument '--nonsense' found (try --help)");
+        let line = usage_line(&parse("lacuna bench").unwrap_err());
+        assert!(line.contains("generate, step") && line.contains("requires a subcommand"), "{line}");
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_what_was_meant() {
+        let line = usage_line(&parse("lacuna fil a.rs").unwrap_err());
+        assert!(line.contains("similar subcommand exists: 'fill'"), "{line}");
+        let line = usage_line(&parse("lacuna fill a.rs --candidate 3").unwrap_err());
+        assert!(line.contains("'--candidates'") && !line.contains('\n'), "{line}");
     }
 }

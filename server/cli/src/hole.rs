@@ -195,9 +195,11 @@ fn offset_of(source: &Source, place: Place) -> Result<usize, Failure> {
     let column = place.column.unwrap_or(1);
     if column > characters + 1 {
         return Err(Failure::input(format!(
-            "column {column} is outside line {} of {}, which has {characters} characters",
+            "column {column} is outside line {} of {}, which has {}: columns 1 to {}",
             place.line,
-            source.shown()
+            source.shown(),
+            counted(characters, "character"),
+            characters + 1
         )));
     }
     let position = Position::new(place.line - 1, column - 1);

@@ -3,6 +3,7 @@
 //! Lines and columns are counted from 1, columns in characters. A colon may also belong to the file's name
 //! (`C:\a.rs`, `a:7`), so numbers are taken from the end only, and an existing file is never split.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 /// A place in a text: line and column from 1; the column counts characters.
@@ -32,6 +33,33 @@ pub struct LineRange {
     pub first: usize,
     /// Last line, from 1, included.
     pub last: usize,
+}
+
+/// The words of a command line with a place in standard input, `-:3`, where flags are over: before that it would be taken
+/// for some.
+pub fn behind_flags(mut words: Vec<OsString>) -> Vec<OsString> {
+    let is_place = |word: &OsString| {
+        let rest = word.to_str().and_then(|word| word.strip_prefix("-:"));
+        rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    let place = words.iter().take_while(|word| *word != "--").position(is_place);
+    if let Some(place) = place.map(|index| words.remove(index)) {
+        let flags = words.iter().position(|word| word == "--");
+        words.splice(flags.map_or(words.len()..words.len(), |at| at..at + 1), ["--".into(), place]);
+    }
+    words
+}
+
+/// What to say of a name that is no file, where a file and something behind it may be meant.
+pub fn misread(name: &str) -> Option<String> {
+    let (file, rest) = name
+        .match_indices(':')
+        .map(|(at, _)| name.split_at(at))
+        .find(|(file, _)| Path::new(file).is_file())?;
+    Some(format!(
+        "{name} does not exist; for a place in {file} write {file}:LINE or {file}:LINE:COLUMN, found '{}' behind it",
+        &rest[1..]
+    ))
 }
 
 /// Reads `FILE[:LINE[:COLUMN]]`.
@@ -137,6 +165,19 @@ mod tests {
         check("log:12:4", &["log:12"], "log:12", Some(4), None);
         check("a.rs:x", &[], "a.rs:x", None, None);
         check(":3", &[], ":3", None, None);
+    }
+
+    #[test]
+    fn a_place_in_standard_input_is_no_flag() {
+        let moved = |words: &str| {
+            let words = behind_flags(words.split(' ').map(Into::into).collect());
+            words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(moved("lacuna fill -:3:5 --language rust"), "lacuna fill --language rust -- -:3:5");
+        assert_eq!(moved("lacuna refine --json -:3-5"), "lacuna refine --json -- -:3-5");
+        for as_it_is in ["lacuna fill - -i", "lacuna fill -- -:3", "lacuna fill a.rs:3", "lacuna fill -:x"] {
+            assert_eq!(moved(as_it_is), as_it_is);
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Failure> {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(location::behind_flags(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => return Err(Failure::input(usage_line(&error))),
         // --help and --version.

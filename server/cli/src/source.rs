@@ -2,9 +2,11 @@
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::location;
+use crate::output::complain;
 use lacuna_text::{Document, Language, Rope};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -115,6 +117,12 @@ fn shown(name: &str) -> &str {
 /// At most [`SOURCE_BYTES_MAX`] bytes, so that an endless pipe ends.
 fn read_bytes(name: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
+    if name.is_empty() {
+        return Err(Failure::input("the name of the file is empty; name a source file"));
+    }
+    if name == STDIN && io::stdin().is_terminal() {
+        complain("reading the source from this terminal; Ctrl-D ends it");
+    }
     let read = if name == STDIN {
         io::stdin().lock().take(SOURCE_BYTES_MAX).read_to_end(&mut bytes)
     } else if Path::new(name).is_dir() {
@@ -125,7 +133,8 @@ fn read_bytes(name: &str) -> Result<Vec<u8>, Failure> {
     match read {
         Ok(_) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::input(format!("{name} does not exist")))
+            let plain = || format!("{name} does not exist");
+            Err(Failure::input(location::misread(name).unwrap_or_else(plain)))
         }
         Err(error) => Err(Failure::input(format!("{} cannot be read: {error}", shown(name)))),
     }

@@ -75,10 +75,20 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn help_can_be_asked_for_as_a_command() {
+    let (folder, _) = workspace(&[]);
+    let output = lacuna(&["help", "fill"], folder.path(), b"");
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("FILE[:LINE[:COLUMN]]"));
+}
+
+#[test]
 fn wrong_usage_is_one_line() {
     refused(&["fill"], &[], "FILE[:LINE[:COLUMN]]");
     refused(&["fill", "a.rs", "--nonsense"], &[("a.rs", HOLE)], "--nonsense");
     refused(&["frobnicate"], &[], "frobnicate");
+    refused(&["fil", "a.rs"], &[("a.rs", HOLE)], "'fill'");
+    refused(&["bench"], &[], "requires a subcommand");
     refused(&["fill", "a.rs", "--preset", "slow"], &[("a.rs", HOLE)], "fast");
     refused(&["refine", "a.rs"], &[("a.rs", HOLE)], "FILE:A-B");
 }
@@ -87,6 +97,13 @@ fn wrong_usage_is_one_line() {
 fn files_that_cannot_be_read_are_named() {
     refused(&["fill", "gone.rs"], &[], "gone.rs does not exist");
     refused(&["fill", "gone.rs:3:1"], &[], "gone.rs does not exist");
+    refused(
+        &["fill", "a.rs:2:x"],
+        &[("a.rs", HOLE)],
+        "write a.rs:LINE or a.rs:LINE:COLUMN, found '2:x' behind it",
+    );
+    refused(&["fill", ""], &[], "the name of the file is empty");
+    refused(&["fill", "-:9:1", "--language", "rust"], &[], "standard input is empty");
     refused(&["fill", "."], &[], ". is a directory");
     refused(&["fill", "a.rs"], &[("a.rs", b"")], "a.rs is empty");
     refused(&["fill", "a.rs"], &[("a.rs", b"\xef\xbb\xbf")], "a.rs is empty");
@@ -104,7 +121,11 @@ fn ten_megabytes_are_too_many() {
 fn holes_that_are_not_there_are_named() {
     refused(&["fill", "a.rs"], &[("a.rs", b"fn f() { g() }\n")], "no hole found in a.rs");
     refused(&["fill", "a.rs:9"], &[("a.rs", HOLE)], "line 9 is outside a.rs");
-    refused(&["fill", "a.rs:2:99"], &[("a.rs", HOLE)], "column 99 is outside line 2");
+    refused(
+        &["fill", "a.rs:2:99"],
+        &[("a.rs", HOLE)],
+        "column 99 is outside line 2 of a.rs, which has 11 characters: columns 1 to 12",
+    );
     refused(&["fill", "a.rs:0"], &[("a.rs", HOLE)], "lines are counted from 1");
     refused(&["fill", "a.rs:2:5", "--to", "1:1"], &[("a.rs", HOLE)], "ends before it starts");
     refused(&["fill", "a.rs", "--to", "2:8"], &[("a.rs", HOLE)], "say where it starts");
@@ -180,11 +201,26 @@ fn cases_that_cannot_be_read_are_named_by_line_and_field() {
     refused(&["eval", "c.jsonl"], &[("c.jsonl", b"\n")], "c.jsonl holds no cases");
     refused(&["eval", "c.jsonl"], &[("c.jsonl", b"\n{}\n")], "c.jsonl line 2: field task_id is missing");
     let case = br#"{"task_id":"a","prompt":"x = ","suffix":"\n","canonical_solution":"1"}"#;
+    refused(&["eval"], &[], "part of Lacuna's repository");
+    refused(&["eval", "c.jsonl", "--kinds", "lien"], &[("c.jsonl", case)], "the cases have the kinds");
     refused(&["eval", "c.jsonl", "--limit", "0"], &[("c.jsonl", case)], "--limit must be at least 1");
     refused(
         &["eval", "c.jsonl", "--predictions", "c.jsonl"],
         &[("c.jsonl", case)],
         "would overwrite the cases",
     );
+    // Said before anything is measured.
+    refused(&["eval", "c.jsonl", "--html", "no/o.html"], &[("c.jsonl", case)], "no/o.html cannot be written");
+    refused(
+        &["eval", "c.jsonl", "--scorecard", "no/o.csv"],
+        &[("c.jsonl", case)],
+        "no/o.csv cannot be written",
+    );
+    refused(
+        &["eval", "c.jsonl", "--scorecard", "c.jsonl"],
+        &[("c.jsonl", case)],
+        "would overwrite the cases",
+    );
+    refused(&["eval", "c.jsonl", "--compare", "no.csv"], &[("c.jsonl", case)], "no.cases.csv cannot be read");
     refused(&["bench", "generate", "--cases", "c.jsonl"], &[("c.jsonl", b"[]")], "c.jsonl line 1: expected");
 }

@@ -4,6 +4,8 @@ use super::Context;
 use crate::args::Lsp;
 use crate::engine;
 use crate::failure::Failure;
+use crate::output::complain;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// Runs the command where it prints; serving is [`serve`].
@@ -23,6 +25,11 @@ pub fn run(args: &Lsp, context: &mut Context) -> Result<ExitCode, Failure> {
 /// # Errors
 /// Threads that the system does not give.
 pub fn serve() -> Result<ExitCode, Failure> {
+    if io::stdin().is_terminal() {
+        complain(
+            "this is a language server: an editor starts it and speaks to it. `lacuna editors` sets one up; Ctrl-C ends this",
+        );
+    }
     let code = lacuna_lsp::serve(Box::new(engine::load_for_server))
         .map_err(|error| Failure::input(format!("the server cannot start: {error}")))?;
     Ok(ExitCode::from(code))

@@ -32,7 +32,8 @@ use lacuna_engine::Engine;
 use options::Eval;
 use report::EvalReport;
 use serde::Serialize;
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,8 +46,12 @@ const SCORECARD_CASES: [&str; 3] = ["rust", "python", "typescript"];
 /// Cases that cannot be read, a model that cannot answer them, quality that fell, Ctrl-C.
 pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     let sampling = args.sampling.sampling()?;
-    let files = files(args);
+    let files = files(args)?;
     let cases = chosen(args, &files)?;
+    // Measuring takes minutes to hours: what would be in vain is said before.
+    for path in args.outputs() {
+        check_output(&path, &files)?;
+    }
     if args.refine {
         return refine::run(args, &cases, &sampling, context);
     }
@@ -56,7 +61,7 @@ pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     if args.is_board() {
         return several::run(args, &cases, &sampling, context);
     }
-    let mut predictions = args.predictions.as_deref().map(|path| create(path, &files)).transpose()?;
+    let mut predictions = args.predictions.as_deref().map(create).transpose()?;
     let mut engine = engine::load(&args.model)?;
     let _working = context.interrupt.working();
     let cancel = context.interrupt.token();
@@ -72,11 +77,20 @@ pub fn run(args: &Eval, context: &mut Context) -> Result<(), Failure> {
     if args.json { context.output.json(&report) } else { report.print(&mut context.output) }
 }
 
-fn files(args: &Eval) -> Vec<PathBuf> {
+fn files(args: &Eval) -> Result<Vec<PathBuf>, Failure> {
     if !args.cases.is_empty() {
-        return args.cases.clone();
+        return Ok(args.cases.clone());
     }
-    SCORECARD_CASES.iter().map(|name| format!("fixtures/infill/cases/{name}.jsonl").into()).collect()
+    let path = |name| PathBuf::from(format!("fixtures/infill/cases/{name}.jsonl"));
+    let files: Vec<PathBuf> = SCORECARD_CASES.iter().map(path).collect();
+    match files.iter().find(|file| !file.is_file()) {
+        None => Ok(files),
+        Some(gone) => Err(Failure::input(format!(
+            "the scorecard's cases are part of Lacuna's repository, and {} is not here: run this at its root, or name your \
+             own, as lacuna eval CASES.jsonl (its format is in --help)",
+            gone.display()
+        ))),
+    }
 }
 
 /// The cases of all files that the command line does not leave out.
@@ -89,6 +103,7 @@ fn chosen(args: &Eval, files: &[PathBuf]) -> Result<Vec<Case>, Failure> {
     for file in files {
         cases.extend(cases::read(file, limit.filter(|_| simple))?);
     }
+    let there = kinds_and_languages(&cases);
     let named = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
     let cases: Vec<Case> = cases
         .into_iter()
@@ -97,9 +112,31 @@ fn chosen(args: &Eval, files: &[PathBuf]) -> Result<Vec<Case>, Failure> {
         .take(limit.unwrap_or(usize::MAX))
         .collect();
     if cases.is_empty() {
-        return Err(Failure::input("no case is of these --kinds and --languages"));
+        return Err(Failure::input(format!("no case is of these --kinds and --languages; {there}")));
     }
     Ok(cases)
+}
+
+/// What a command line can choose from.
+fn kinds_and_languages(cases: &[Case]) -> String {
+    let kinds: BTreeSet<&str> = cases.iter().map(|case| case.kind.as_str()).collect();
+    let languages: BTreeSet<&str> = cases.iter().map(|case| case.language.id()).collect();
+    let list = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+    format!("the cases have the kinds {} and the languages {}", list(kinds), list(languages))
+}
+
+/// Whether a file can be written once there is something to write; it is left as it is.
+fn check_output(path: &Path, cases: &[PathBuf]) -> Result<(), Failure> {
+    if cases.iter().any(|cases| same_file(path, cases)) {
+        return Err(Failure::input(format!("{} would overwrite the cases", path.display())));
+    }
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let tried = match path.symlink_metadata() {
+        Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
+        Err(_) => tempfile::tempfile_in(folder).map(drop),
+    };
+    tried.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))
 }
 
 /// Answers every case in order; `done` is told of each. [`cases::warm_up`] is answered before them, unmeasured.
@@ -130,10 +167,7 @@ pub fn progress(cases: usize) -> ProgressBar {
     bar
 }
 
-fn create(path: &Path, cases: &[PathBuf]) -> Result<BufWriter<File>, Failure> {
-    if cases.iter().any(|cases| same_file(path, cases)) {
-        return Err(Failure::input(format!("--predictions {} would overwrite the cases", path.display())));
-    }
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
     let created = File::create(path).map(BufWriter::new);
     created.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))
 }

@@ -84,6 +84,16 @@ impl Eval {
         self.scorecard.is_some() || self.compare.is_some() || self.html.is_some()
     }
 
+    /// The files that will be written.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        let boards = self.scorecard.iter().flat_map(|path| {
+            let beside = if self.refine { &[][..] } else { &["cases.csv", "calibration.csv"] };
+            let beside = beside.iter().map(|extension| path.with_extension(extension));
+            std::iter::once(path.clone()).chain(beside)
+        });
+        boards.chain(self.html.clone()).chain(self.predictions.clone()).collect()
+    }
+
     /// The methods of a board, in the scorecard's order.
     pub fn ways(&self) -> Vec<Way> {
         match (self.methods.is_empty(), &self.compare) {

@@ -77,8 +77,7 @@ pub fn run(args: &Eval, cases: &[Case], sampling: &Sampling, context: &mut Conte
     if let Some(wrong) = args.strengths.iter().find(|strength| !(0.0..=1.0).contains(*strength)) {
         return Err(Failure::input(format!("--strengths must lie between 0 and 1, found {wrong}")));
     }
-    let mut predictions =
-        args.predictions.as_deref().map(|path| super::create(path, &super::files(args))).transpose()?;
+    let mut predictions = args.predictions.as_deref().map(super::create).transpose()?;
     let trials: Vec<Trial> = cases.iter().flat_map(trials).collect();
     if trials.is_empty() {
         return Err(Failure::input("no case has a line that a fault can be put into"));

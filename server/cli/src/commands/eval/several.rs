@@ -25,6 +25,12 @@ pub fn run(args: &Eval, cases: &[Case], sampling: &Sampling, context: &mut Conte
         complain("causal-fim is left out: the model's config.json names no fill-in-the-middle tokens");
     }
     let ways: Vec<Way> = args.ways().into_iter().filter(|way| fim || *way != Way::CausalFim).collect();
+    if let Some(path) = &args.compare {
+        // What cannot be compared with is said before an hour of measuring, not after.
+        for way in &ways {
+            kept::read(&beside(path, "cases.csv"), *way)?;
+        }
+    }
     let working = context.interrupt.working();
     let bar = progress(cases.len() * ways.len());
     let order = Order { cases, ways: &ways, sampling, keep_frames: args.html.is_some() };
