@@ -134,6 +134,24 @@ fn neovim_finds_the_plugin_that_was_written() {
     assert!(output.status.success() && said.contains("{ 2, true, \"help\" }"), "{output:?}");
 }
 
+/// Whoever tried Lacuna with `cargo run` has a configuration then, and nothing that it could start.
+#[test]
+fn a_server_that_editors_would_not_find_is_said() {
+    let home = TempDir::new().unwrap();
+    let with_path = |path: &Path| {
+        let mut command = Command::new(lacuna_binary());
+        command.args(["editors", "helix", "--write"]).env("HOME", home.path()).env("PATH", path);
+        command.env_remove("XDG_CONFIG_HOME").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = with_path(home.path());
+    assert!(said.contains("no `lacuna` on the PATH") && said.contains("cargo install"), "{said}");
+    let said = with_path(lacuna_binary().parent().unwrap());
+    assert!(!said.contains("on the PATH"), "{said}");
+}
+
 #[test]
 fn an_unknown_editor_is_bad_input() {
     let home = TempDir::new().unwrap();

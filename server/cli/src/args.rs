@@ -131,7 +131,7 @@ pub struct EditArgs {
     /// Print everything as one line of JSON
     #[arg(long)]
     pub json: bool,
-    /// Say on standard error what it cost, also when piped
+    /// Say what it cost, on standard error where the output is piped, and list the candidates that cannot be used
     #[arg(short, long)]
     pub verbose: bool,
     /// Language of the file, such as rust or python, where its name does not tell
@@ -286,7 +286,8 @@ pub struct Doctor {
 /// `lacuna editors`.
 #[derive(Debug, Args)]
 #[command(after_help = "Printed is exactly what is to be pasted; where it goes is said on standard error.\n\
-    --write overwrites nothing: where a file is in the way it says so and ends with 2.")]
+    --write overwrites nothing: where a file is in the way it says so and ends with 2. After an upgrade,\n\
+    --write --replace puts this version's files in place; each old one stays beside it, as NAME.old.")]
 pub struct Editors {
     /// The editor; without it they are listed
     #[arg(value_name = "NAME")]
@@ -294,6 +295,9 @@ pub struct Editors {
     /// Write the configuration to where the editor looks for it
     #[arg(long, requires = "name")]
     pub write: bool,
+    /// With --write: also where another version of Lacuna's own files is there, which is kept as NAME.old
+    #[arg(long, requires = "write")]
+    pub replace: bool,
 }
 
 /// `lacuna bench`.

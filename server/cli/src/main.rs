@@ -12,6 +12,7 @@ mod interrupt;
 mod loading;
 mod location;
 mod output;
+mod path;
 mod report;
 mod same_file;
 mod source;

@@ -83,7 +83,27 @@ pub fn open(file: &str, args: &EditArgs) -> Result<Source, Failure> {
 /// As the command's.
 pub fn run(task: &Task, args: &EditArgs, context: &mut Context) -> Result<(), Failure> {
     let mut engine = engine::load(&args.model)?;
+    if let Begin::Template(template, _) = &task.begin {
+        check_lengths(template, engine.info().hole_tokens_max)?;
+    }
     run_with(&mut engine, task, args, context)
+}
+
+/// A template whose holes have no length yet, for a model that does not give all holes the same one.
+fn check_lengths(template: &Template, hole_tokens_max: usize) -> Result<(), Failure> {
+    let holes = template.holes();
+    if template.tokens.is_empty() && hole_tokens_max > 1 {
+        let each = if holes == 1 {
+            "it has".to_owned()
+        } else {
+            format!("each of the {holes} has, as N or N,N,…")
+        };
+        return Err(Failure::input(format!(
+            "--all needs --tokens N: this model's holes have 1 to {hole_tokens_max} tokens, and it cannot tell how many {each}; \
+             without --all it chooses the length of one hole by itself"
+        )));
+    }
+    Ok(())
 }
 
 fn run_with(
@@ -98,7 +118,7 @@ fn run_with(
     }
     show(task, args, &answer, context)?;
     if args.verbose && (args.json || !context.output.is_terminal()) {
-        complain(&summary::cost(&answer.offers, answer.best, &answer.stats));
+        complain(&summary::cost(&answer.offers, answer.best, &answer.stats, true));
     }
     match (answer.best, answer.chosen) {
         (None, _) => Err(Failure::NoCandidate(describe_rejections(&answer.offers))),
@@ -218,8 +238,8 @@ fn show_to_person(
     if !answer.diff.is_empty() {
         output.line("")?;
     }
-    summary::candidates(output, &answer.offers, answer.best)?;
-    let cost = summary::cost(&answer.offers, answer.best, &answer.stats);
+    summary::candidates(output, &answer.offers, answer.best, args.verbose)?;
+    let cost = summary::cost(&answer.offers, answer.best, &answer.stats, args.verbose);
     let cost = output.paint(Tone::Dim, &cost);
     output.line(&cost)?;
     let last = match answer.chosen {

@@ -4,11 +4,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::env;
 use std::fs;
-use std::path::Path;
 use std::thread;
-
-/// Editors Lacuna can serve, by the name of their program.
-const EDITORS: [&str; 9] = ["nvim", "vim", "hx", "emacs", "code", "codium", "zed", "kak", "subl"];
 
 /// The processor.
 #[derive(Debug, Serialize)]
@@ -101,15 +97,6 @@ fn kilobytes(text: &str) -> HashMap<&str, u64> {
         .filter_map(|line| line.split_once(':'))
         .filter_map(|(name, rest)| Some((name, size(rest)? * 1024)))
         .collect()
-}
-
-/// Editors found on PATH.
-pub fn editors() -> Vec<&'static str> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = env::split_paths(&path).collect();
-    let there =
-        |folder: &Path, name: &str| folder.join(name).with_extension(env::consts::EXE_EXTENSION).is_file();
-    EDITORS.into_iter().filter(|name| folders.iter().any(|folder| there(folder, name))).collect()
 }
 
 #[cfg(test)]

@@ -3,21 +3,34 @@
 mod machine;
 mod selftest;
 
-use super::Context;
+use super::{Context, editors};
 use crate::args::Doctor;
 use crate::engine;
 use crate::failure::Failure;
 use crate::output::{Output, Tone};
+use crate::path;
+use indicatif::ProgressBar;
 use lacuna_engine::{Engine, ModelInfo, NoiseInfo};
 use lacuna_text::Language;
 use machine::{Machine, Memory};
 use selftest::SelfTest;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
+    #[serde(flatten)]
+    found: Found,
+    /// After the self-test.
+    memory: Memory,
+    self_test: SelfTest,
+}
+
+/// What can be said without filling anything.
+#[derive(Debug, Serialize)]
+struct Found {
     version: &'static str,
     model: ModelInfo,
     /// From the command line to a loaded model.
@@ -25,13 +38,12 @@ struct Diagnosis {
     machine: Machine,
     /// The GPU, or why there is none.
     gpu: Gpu,
-    /// After the self-test.
-    memory: Memory,
     /// Language ids with a grammar.
     grammars: Vec<&'static str>,
-    /// Editors found on PATH.
+    /// The editors of `lacuna editors` whose program is on the PATH.
     editors: Vec<&'static str>,
-    self_test: SelfTest,
+    /// The `lacuna` on the PATH, which editors start.
+    server: Option<PathBuf>,
 }
 
 /// The GPU that could be used, whether or not the model runs on it.
@@ -73,58 +85,83 @@ pub fn run(args: &Doctor, context: &mut Context) -> Result<(), Failure> {
     let started = Instant::now();
     let mut engine = engine::load(&args.model)?;
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    let working = context.interrupt.working();
-    let self_test = selftest::run(&mut engine, context.interrupt.token())?;
-    drop(working);
     let grammars = Language::ALL.iter().filter(|language| language.grammar().is_some());
-    let diagnosis = Diagnosis {
+    let found = Found {
         version: env!("CARGO_PKG_VERSION"),
         model: engine.info(),
         load_ms,
         machine: Machine::this(),
         gpu: Gpu::look(),
-        memory: Memory::now(),
         grammars: grammars.map(|language| language.id()).collect(),
-        editors: machine::editors(),
-        self_test,
+        editors: editors::found(),
+        server: path::find("lacuna"),
     };
-    if args.json { context.output.json(&diagnosis) } else { print(&diagnosis, &mut context.output) }
+    if !args.json {
+        // Said before the test, not two seconds later.
+        print_found(&found, &mut context.output)?;
+        context.output.flush()?;
+    }
+    let working = context.interrupt.working();
+    let bar = ProgressBar::new_spinner().with_message("self-test: filling for two seconds");
+    bar.tick();
+    let self_test = selftest::run(&mut engine, context.interrupt.token());
+    bar.finish_and_clear();
+    let self_test = self_test?;
+    drop(working);
+    let memory = Memory::now();
+    if args.json {
+        return context.output.json(&Diagnosis { found, memory, self_test });
+    }
+    print_measured(&memory, &self_test, &mut context.output)
 }
 
-fn print(diagnosis: &Diagnosis, output: &mut Output) -> Result<(), Failure> {
-    let (model, machine, test) = (&diagnosis.model, &diagnosis.machine, &diagnosis.self_test);
+fn print_found(found: &Found, output: &mut Output) -> Result<(), Failure> {
+    let (model, machine) = (&found.model, &found.machine);
     let rows = [
-        ("lacuna", diagnosis.version.to_owned()),
+        ("lacuna", describe_version(found)),
         ("model", describe_model(model)),
         ("", describe_shape(model)),
         ("can", describe_abilities(model)),
         ("device", format!("{} · {} threads of {} cores", model.device, model.threads, machine.cores)),
         ("processor", describe_processor(machine)),
-        ("gpu", describe_gpu(&diagnosis.gpu)),
-        ("memory", describe_memory(&diagnosis.memory)),
-        ("grammars", diagnosis.grammars.join(" ")),
-        ("editors", or_none(&diagnosis.editors.join(" "))),
-        ("loading", format!("{:.0} ms", diagnosis.load_ms)),
-        (
-            "self-test",
-            format!(
-                "{} fills in {:.1} s · p50 {:.0} ms · p95 {:.0} ms · first frame {:.0} ms · {:.0} tokens/s · {:.0} % usable",
-                test.fills,
-                test.seconds,
-                test.p50_ms,
-                test.p95_ms,
-                test.first_frame_ms,
-                test.tokens_per_second,
-                test.usable * 100.0
-            ),
-        ),
+        ("gpu", describe_gpu(&found.gpu)),
+        ("grammars", found.grammars.join(" ")),
+        ("editors", or_none(&found.editors.join(" "))),
+        ("loading", format!("{:.0} ms", found.load_ms)),
     ];
-    for (name, text) in rows {
-        let name = output.paint(Tone::Place, &format!("{name:10}"));
-        output.line(&format!("{name}{text}"))?;
-    }
+    rows.into_iter().try_for_each(|(name, text)| row(name, &text, output))
+}
+
+fn print_measured(memory: &Memory, test: &SelfTest, output: &mut Output) -> Result<(), Failure> {
+    row("memory", &describe_memory(memory), output)?;
+    let measured = format!(
+        "{} fills in {:.1} s · p50 {:.0} ms · p95 {:.0} ms · first frame {:.0} ms · {:.0} tokens/s · {:.0} % usable",
+        test.fills,
+        test.seconds,
+        test.p50_ms,
+        test.p95_ms,
+        test.first_frame_ms,
+        test.tokens_per_second,
+        test.usable * 100.0
+    );
+    row("self-test", &measured, output)?;
     let end = output.paint(Tone::Bright, "everything that filling needs is there");
     output.line(&end)
+}
+
+fn row(name: &str, text: &str, output: &mut Output) -> Result<(), Failure> {
+    let name = output.paint(Tone::Place, &format!("{name:10}"));
+    output.line(&format!("{name}{text}"))
+}
+
+fn describe_version(found: &Found) -> String {
+    let version = found.version;
+    match &found.server {
+        Some(path) => format!("{version} · editors start {}", path.display()),
+        None => format!(
+            "{version} · not on the PATH, where editors look for it (cargo install --path server/cli)"
+        ),
+    }
 }
 
 fn describe_model(model: &ModelInfo) -> String {

@@ -7,6 +7,8 @@ use super::places::Base;
 pub struct Editor {
     /// Its name on the command line.
     pub name: &'static str,
+    /// What its program is called; a user may say so, too.
+    pub programs: &'static [&'static str],
     /// Its folder in the repository's `editors`.
     pub folder: &'static str,
     /// Its name for people.
@@ -95,6 +97,7 @@ macro_rules! editor_files {
 pub const EDITORS: &[Editor] = &[
     Editor {
         name: "neovim",
+        programs: &["nvim"],
         folder: "neovim",
         title: "Neovim",
         shown: "ghost text",
@@ -103,7 +106,7 @@ pub const EDITORS: &[Editor] = &[
         goes: "goes into init.lua; the plugin itself is the folder editors/neovim, or comes with --write",
         then: "now `require('lacuna').setup()` in init.lua; keys and commands are in :h lacuna",
         setup: Setup::Own {
-            folder: (Base::Data, "nvim/site/pack/lacuna/start/lacuna"),
+            folder: (Base::Neovim, "site/pack/lacuna/start/lacuna"),
             files: editor_files!("neovim":
                 "README.md", "doc/lacuna.txt", "doc/tags", "lsp/lacuna.lua", "lua/lacuna/commands.lua", "lua/lacuna/frames.lua",
                 "lua/lacuna/health.lua", "lua/lacuna/init.lua", "plugin/lacuna.lua"),
@@ -112,6 +115,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "vscode",
+        programs: &["code", "codium", "code-server"],
         folder: "vscode",
         title: "VS Code",
         shown: "ghost text",
@@ -123,6 +127,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "helix",
+        programs: &["hx"],
         folder: "helix",
         title: "Helix",
         shown: "menu",
@@ -138,6 +143,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "emacs",
+        programs: &["emacs"],
         folder: "emacs",
         title: "Emacs, lsp-mode 10",
         shown: "ghost text",
@@ -153,6 +159,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "eglot",
+        programs: &["emacs"],
         folder: "emacs",
         title: "Emacs, Eglot",
         shown: "menu",
@@ -168,6 +175,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "kakoune",
+        programs: &["kak"],
         folder: "kakoune",
         title: "Kakoune, kakoune-lsp",
         shown: "menu",
@@ -183,6 +191,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "zed",
+        programs: &["zed", "zeditor"],
         folder: "zed",
         title: "Zed",
         shown: "menu",
@@ -198,6 +207,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "kate",
+        programs: &["kate"],
         folder: "kate",
         title: "Kate",
         shown: "menu",
@@ -213,6 +223,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "sublime",
+        programs: &["subl"],
         folder: "sublime",
         title: "Sublime Text, LSP 2.10",
         shown: "menu",
@@ -227,6 +238,7 @@ pub const EDITORS: &[Editor] = &[
     },
     Editor {
         name: "jetbrains",
+        programs: &["idea", "pycharm", "rustrover"],
         folder: "jetbrains",
         title: "JetBrains IDEs, LSP4IJ",
         shown: "ghost text",

@@ -11,9 +11,14 @@ use super::Context;
 use crate::args::Editors;
 use crate::failure::Failure;
 use crate::output::{Output, Tone, complain};
-use list::{EDITORS, Editor};
+use crate::path;
+use list::{EDITORS, Editor, Setup};
 use places::Places;
+use std::path::PathBuf;
 use write::Written;
+
+/// What every configuration starts.
+const SERVER: &str = "lacuna";
 
 /// Runs the command.
 ///
@@ -22,44 +27,104 @@ use write::Written;
 pub fn run(args: &Editors, context: &mut Context) -> Result<(), Failure> {
     let Some(name) = &args.name else { return table(&mut context.output) };
     let editor = find(name)?;
-    if !args.write {
+    if args.write {
+        let written = write::write(editor, &Places::from_environment(), args.replace, &context.interrupt)?;
+        tell(&written, &mut context.output)?;
+        // What is left to do is read last.
+        context.output.flush()?;
+        complain(&format!("{}: {}", editor.title, editor.then));
+    } else {
         complain(&format!("{}: {}; more in editors/{}/README.md", editor.title, editor.goes, editor.folder));
-        return context.output.text(editor.config());
+        context.output.text(editor.config())?;
+        context.output.flush()?;
     }
-    let written = write::write(editor, &Places::from_environment(), &context.interrupt)?;
-    for file in &written {
-        match file {
-            Written::New(path) => context.output.line(&format!("wrote {}", path.display()))?,
-            Written::Same(path) => context.output.line(&format!("as wanted already: {}", path.display()))?,
-        }
+    if path::find(SERVER).is_none() && !matches!(editor.setup, Setup::Commands { .. }) {
+        complain(
+            "there is no `lacuna` on the PATH, where the editor looks for it: `cargo install --path server/cli` at the root of \
+             the repository puts one into ~/.cargo/bin",
+        );
     }
-    complain(&format!("{}: {}", editor.title, editor.then));
     Ok(())
 }
 
+fn tell(written: &[Written], output: &mut Output) -> Result<(), Failure> {
+    for file in written {
+        match file {
+            Written::New(path) => output.line(&format!("wrote {}", path.display()))?,
+            Written::Replaced(path, kept) => {
+                let kept = kept.file_name().unwrap_or_default().to_string_lossy();
+                output.line(&format!("wrote {}; the old one is {kept} beside it", path.display()))?;
+            }
+            Written::Same(_) => {}
+        }
+    }
+    let same: Vec<&PathBuf> = written
+        .iter()
+        .filter_map(|file| if let Written::Same(path) = file { Some(path) } else { None })
+        .collect();
+    match same[..] {
+        [] => Ok(()),
+        [path] => output.line(&format!("as wanted already: {}", path.display())),
+        _ => output.line(&format!("as wanted already: {} files", same.len())),
+    }
+}
+
+/// An editor by its name or its program's.
 fn find(name: &str) -> Result<&'static Editor, Failure> {
-    EDITORS.iter().find(|editor| editor.name == name).ok_or_else(|| {
+    let lower = name.to_lowercase();
+    let by_name = EDITORS.iter().find(|editor| editor.name == lower);
+    let by_program = || EDITORS.iter().find(|editor| editor.programs.contains(&lower.as_str()));
+    by_name.or_else(by_program).ok_or_else(|| {
         let names: Vec<&str> = EDITORS.iter().map(|editor| editor.name).collect();
         Failure::input(format!("no editor is called {name:?}; there are {}", names.join(", ")))
     })
 }
 
-/// All editors, a line each.
+/// The editors whose program is on the `PATH`.
+pub fn found() -> Vec<&'static str> {
+    let is_there = |editor: &&Editor| editor.programs.iter().any(|program| path::find(program).is_some());
+    EDITORS.iter().filter(is_there).map(|editor| editor.name).collect()
+}
+
+/// All editors, a line each; what works goes on lines of its own where a person's terminal is narrower than that.
 fn table(output: &mut Output) -> Result<(), Failure> {
     let rows = EDITORS.iter().map(|editor| [editor.name, editor.shown, editor.tested, editor.works]);
     let rows: Vec<[&str; 4]> =
         [["name", "proposals", "run here with", "works"]].into_iter().chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [width(0), width(1), width(2)];
+    let [a, b, c, d] = [0, 1, 2, 3].map(width);
+    let columns = if output.is_terminal() { output.size().0 } else { usize::MAX };
     for (index, [name, shown, tested, works]) in rows.iter().enumerate() {
-        let [a, b, c] = widths;
-        let line = format!("{name:a$}  {shown:b$}  {tested:c$}  {works}");
-        output.line(&output.paint(if index == 0 { Tone::Dim } else { Tone::Plain }, &line))?;
+        let tone = if index == 0 { Tone::Dim } else { Tone::Plain };
+        if a + b + c + d + 6 <= columns {
+            output.line(&output.paint(tone, &format!("{name:a$}  {shown:b$}  {tested:c$}  {works}")))?;
+            continue;
+        }
+        output.line(&output.paint(tone, &format!("{name:a$}  {shown:b$}  {tested}")))?;
+        for line in wrapped(works, columns.saturating_sub(a + 2)) {
+            output.line(&output.paint(Tone::Dim, &format!("{:a$}  {line}", "")))?;
+        }
     }
+    output.flush()?;
     complain(
         "`lacuna editors NAME` prints an editor's configuration, with --write it goes where the editor looks",
     );
     Ok(())
+}
+
+/// The words of a text in lines of at most `width` characters, where no word is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -122,6 +187,32 @@ mod tests {
         let error = find("ed").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("neovim, vscode"), "{error}");
+    }
+
+    #[test]
+    fn an_editor_goes_by_its_program_too_in_any_case() {
+        for (said, meant) in [
+            ("Neovim", "neovim"),
+            ("nvim", "neovim"),
+            ("hx", "helix"),
+            ("emacs", "emacs"),
+            ("code", "vscode"),
+        ] {
+            assert_eq!(find(said).unwrap().name, meant);
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_breaks_between_words() {
+        assert_eq!(wrapped("accept whole, by word; cycle", 12), ["accept", "whole, by", "word; cycle"]);
+        let (mut output, captured) = Output::captured(true, false);
+        table(&mut output).unwrap();
+        let (columns, _) = output.size();
+        assert!(
+            captured.text().lines().all(|line| line.chars().count() <= columns.max(70)),
+            "{}",
+            captured.text()
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 /// A folder that paths are below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Base {
     LinuxConfig,
     /// `$XDG_DATA_HOME`, else `~/.local/share`.
     Data,
+    /// Neovim's folder in it: `nvim`, or what `NVIM_APPNAME` says.
+    Neovim,
     /// `~/.emacs.d`, or `emacs` in the configuration folder, as Emacs chooses (`startup--xdg-or-homedot`).
     Emacs,
 }
@@ -24,6 +26,7 @@ pub struct Places {
     home: Option<PathBuf>,
     config: Option<PathBuf>,
     data: Option<PathBuf>,
+    neovim: PathBuf,
 }
 
 impl Places {
@@ -35,7 +38,18 @@ impl Places {
     /// As variables have them. The XDG base directory specification has relative paths ignored.
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        Self { home: folder("HOME"), config: folder("XDG_CONFIG_HOME"), data: folder("XDG_DATA_HOME") }
+        // Neovim itself takes names below its folders only.
+        let is_name = |path: &PathBuf| {
+            path.components().all(|part| matches!(part, Component::Normal(_)))
+                && path.components().count() > 0
+        };
+        let neovim = variable("NVIM_APPNAME").map(PathBuf::from).filter(is_name);
+        Self {
+            home: folder("HOME"),
+            config: folder("XDG_CONFIG_HOME"),
+            data: folder("XDG_DATA_HOME"),
+            neovim: neovim.unwrap_or_else(|| "nvim".into()),
+        }
     }
 
     /// The folder that a base is.
@@ -49,6 +63,7 @@ impl Places {
             )),
             Base::Config | Base::LinuxConfig => self.below_home(self.config.as_ref(), ".config"),
             Base::Data => self.below_home(self.data.as_ref(), ".local/share"),
+            Base::Neovim => Ok(self.folder(Base::Data)?.join(&self.neovim)),
             Base::Emacs => self.emacs(),
         }
     }
@@ -94,6 +109,23 @@ mod tests {
         assert_eq!(named.folder(Base::Config).unwrap(), PathBuf::from("/etc/me"));
         let relative = places("/home/me", Some("me"));
         assert_eq!(relative.folder(Base::Config).unwrap(), PathBuf::from("/home/me/.config"));
+    }
+
+    #[test]
+    fn neovim_may_go_by_another_name() {
+        let folder = |name: Option<&'static str>| {
+            let places = Places::new(|variable| match variable {
+                "HOME" => Some("/home/me".into()),
+                "NVIM_APPNAME" => name.map(Into::into),
+                _ => None,
+            });
+            places.folder(Base::Neovim).unwrap()
+        };
+        assert_eq!(folder(None), PathBuf::from("/home/me/.local/share/nvim"));
+        assert_eq!(folder(Some("nvim-try")), PathBuf::from("/home/me/.local/share/nvim-try"));
+        for odd in ["", "/etc", "../x"] {
+            assert_eq!(folder(Some(odd)), PathBuf::from("/home/me/.local/share/nvim"), "{odd}");
+        }
     }
 
     #[test]

@@ -15,13 +15,21 @@ pub enum Written {
     New(PathBuf),
     /// It was there and held what it should.
     Same(PathBuf),
+    /// It was there and held something else, which was kept under the other name.
+    Replaced(PathBuf, PathBuf),
 }
 
-/// Writes what is not there yet. Nothing is written unless everything can be.
+/// Writes what is not there yet. Nothing is written unless everything can be. With `replace`, files of Lacuna's own that
+/// differ make way, each kept beside its successor; a file that may hold other things of the user's never does.
 ///
 /// # Errors
 /// An editor that is set up by commands, a file that holds something else, a folder that cannot be written.
-pub fn write(editor: &Editor, places: &Places, interrupt: &Interrupt) -> Result<Vec<Written>, Failure> {
+pub fn write(
+    editor: &Editor,
+    places: &Places,
+    replace: bool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Written>, Failure> {
     let files: Vec<(PathBuf, &str)> = match &editor.setup {
         Setup::Commands { .. } => {
             return Err(Failure::input(format!(
@@ -41,20 +49,35 @@ pub fn write(editor: &Editor, places: &Places, interrupt: &Interrupt) -> Result<
         match is_there(editor, path, text)? {
             There::No => written.push(Written::New(path.clone())),
             There::AsWanted => written.push(Written::Same(path.clone())),
+            There::Different if replace => {
+                written.push(Written::Replaced(path.clone(), kept_name(path)));
+            }
             There::Different => different.push(path),
         }
     }
     if !different.is_empty() {
-        return Err(differ(editor, places, &different));
+        return Err(differ(editor, &different));
     }
     let _writing = interrupt.writing();
     for ((path, text), state) in files.iter().zip(&written) {
-        if matches!(state, Written::New(_)) {
-            create(path, text)
-                .map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
-        }
+        let done = match state {
+            Written::Same(_) => Ok(()),
+            Written::New(_) => create(path, text),
+            Written::Replaced(_, kept) => fs::rename(path, kept).and_then(|()| create(path, text)),
+        };
+        done.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
     }
     Ok(written)
+}
+
+/// `init.lua.old`, or `init.lua.old2` where that is taken: editors load none of them.
+fn kept_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = |number: usize| {
+        let number = if number < 2 { String::new() } else { number.to_string() };
+        path.with_file_name(format!("{name}.old{number}"))
+    };
+    (1..).map(numbered).find(|kept| kept.symlink_metadata().is_err()).unwrap_or_else(|| numbered(1))
 }
 
 /// What is at a file's place.
@@ -65,26 +88,18 @@ enum There {
 }
 
 /// What to do about files of another version, or changed ones: all at once, since an upgrade changes most of them.
-fn differ(editor: &Editor, places: &Places, different: &[&PathBuf]) -> Failure {
+fn differ(editor: &Editor, different: &[&PathBuf]) -> Failure {
     let names: Vec<String> = different.iter().map(|path| path.display().to_string()).collect();
     let (are, them) = if names.len() == 1 {
         ("is there already and differs", "it")
     } else {
         ("are there already and differ", "them")
     };
-    // A folder that is named after Lacuna holds nothing else.
-    let whole = match &editor.setup {
-        Setup::Own { folder: (base, path), .. } if path.contains("lacuna") => {
-            places.folder(*base).ok().map(|folder| folder.join(path))
-        }
-        _ => None,
-    };
-    let move_away = match whole {
-        Some(folder) => format!("the folder {} away and run this again", folder.display()),
-        None => format!("{them} away"),
-    };
-    let names = names.join(", ");
-    Failure::input(format!("{names} {are}; nothing was written. Move {move_away} to have this version's"))
+    let (names, editor) = (names.join(", "), editor.name);
+    Failure::input(format!(
+        "{names} {are} (from another version, or changed by hand); nothing was written. `lacuna editors {editor} --write \
+         --replace` puts this version's in place and keeps {them} as NAME.old"
+    ))
 }
 
 /// Whether a file holds the configuration already.
@@ -98,13 +113,15 @@ fn is_there(editor: &Editor, path: &Path, text: &str) -> Result<There, Failure> 
             return Ok(There::No);
         }
         Err(error) => {
-            return Err(Failure::input(format!("{} cannot be read: {error}", path.display())));
+            let dangling = error.kind() == io::ErrorKind::NotFound;
+            let why = if dangling { "it is a link to nothing".to_owned() } else { error.to_string() };
+            return Err(Failure::input(format!("{} cannot be read: {why}", path.display())));
         }
     };
     match editor.setup {
         Setup::Shared { .. } if there.contains(text.trim()) => Ok(There::AsWanted),
         Setup::Shared { .. } => Err(Failure::input(format!(
-            "{} is there already and was left as it is; `lacuna editors {}` prints what to add: {}",
+            "{} is there already and was left as it is; `lacuna editors {}` prints what to add to it ({})",
             path.display(),
             editor.name,
             editor.goes
@@ -151,7 +168,7 @@ mod tests {
 
     fn write_at(name: &str, home: &Path) -> Result<Vec<Written>, Failure> {
         let editor = EDITORS.iter().find(|editor| editor.name == name).unwrap();
-        write(editor, &places(home), &Interrupt::default())
+        write(editor, &places(home), false, &Interrupt::default())
     }
 
     #[test]
@@ -187,7 +204,7 @@ mod tests {
         fs::create_dir_all(plugin.join("plugin")).unwrap();
         fs::write(plugin.join("plugin/lacuna.lua"), "-- older\n").unwrap();
         let error = write_at("neovim", home.path()).unwrap_err();
-        assert!(error.to_string().contains("lacuna.lua is there already and differs;"), "{error}");
+        assert!(error.to_string().contains("lacuna.lua is there already and differs"), "{error}");
         assert!(!plugin.join("lua").exists());
         assert_eq!(fs::read_to_string(plugin.join("plugin/lacuna.lua")).unwrap(), "-- older\n");
     }
@@ -202,17 +219,33 @@ mod tests {
             fs::write(plugin.join(name), "-- older\n").unwrap();
         }
         let error = write_at("neovim", home.path()).unwrap_err().to_string();
-        for part in ["lua/lacuna/init.lua", "plugin/lacuna.lua are there already", "run this again"] {
+        for part in ["lua/lacuna/init.lua", "plugin/lacuna.lua are there already", "--write --replace"] {
             assert!(error.contains(part), "{part}: {error}");
         }
-        assert!(error.contains(&format!("Move the folder {} away", plugin.display())), "{error}");
-        fs::rename(&plugin, home.path().join("older")).unwrap();
-        write_at("neovim", home.path()).unwrap();
-        // Emacs' folder holds other things of its user's.
-        write_at("emacs", home.path()).unwrap();
-        fs::write(home.path().join(".emacs.d/lacuna-lsp-mode.el"), ";; older\n").unwrap();
-        let error = write_at("emacs", home.path()).unwrap_err().to_string();
-        assert!(error.contains("Move it away"), "{error}");
+        let neovim = EDITORS.iter().find(|editor| editor.name == "neovim").unwrap();
+        let replace = || write(neovim, &places(home.path()), true, &Interrupt::default()).unwrap();
+        let replaced =
+            |done: &[Written]| done.iter().filter(|file| matches!(file, Written::Replaced(..))).count();
+        assert_eq!(replaced(&replace()), 2);
+        let text = |name: &str| fs::read_to_string(plugin.join(name)).unwrap();
+        assert_eq!(text("plugin/lacuna.lua.old"), "-- older\n");
+        assert!(neovim.files().contains(&("plugin/lacuna.lua", &text("plugin/lacuna.lua"))));
+        fs::write(plugin.join("plugin/lacuna.lua"), "-- older still\n").unwrap();
+        assert_eq!(replaced(&replace()), 1);
+        assert_eq!(text("plugin/lacuna.lua.old2"), "-- older still\n", "nothing that was kept is lost");
+        assert_eq!(replaced(&replace()), 0);
+    }
+
+    /// What may hold other things of the user's is not for a command to replace.
+    #[test]
+    fn a_file_that_is_shared_is_not_replaced_either() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join(".config/helix/languages.toml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "# mine\n").unwrap();
+        let helix = EDITORS.iter().find(|editor| editor.name == "helix").unwrap();
+        write(helix, &places(home.path()), true, &Interrupt::default()).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
     }
 
     #[test]
