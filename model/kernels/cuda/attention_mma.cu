@@ -299,12 +299,13 @@ template <class F> DEVICE void flash(const AttentionJob& j) {
     KERNEL __launch_bounds__(256, 1)                                                                                   \
         name(const bf16* q, uint32_t q_stride, const bf16* k, uint32_t k_stride, const bf16* v, uint32_t v_stride,     \
              const bf16* prefix_k, uint32_t prefix_k_stride, const bf16* prefix_v, uint32_t prefix_v_stride,           \
-             uint32_t prefix, uint32_t tokens, uint32_t kv_heads, uint32_t group, float scale, uint32_t canvas,        \
-             uint32_t window, bf16* out, uint32_t out_stride, float* parts, uint32_t splits) {                         \
+             uint32_t prefix, const uint32_t* prefix_now, uint32_t tokens, uint32_t kv_heads, uint32_t group,          \
+             float scale, uint32_t canvas, uint32_t window, bf16* out, uint32_t out_stride, float* parts,              \
+             uint32_t splits) {                                                                                        \
         if constexpr (Flash<DIM, KEYS>::SHARED_BYTES <= SHARED_BYTES_MAX)                                              \
             flash<Flash<DIM, KEYS>>({q, k, v, prefix_k, prefix_v, q_stride, k_stride, v_stride, prefix_k_stride,       \
-                                     prefix_v_stride, prefix, tokens, kv_heads, group, scale * 1.4426950408889634f,    \
-                                     canvas, window, out, out_stride, parts, splits});                                 \
+                                     prefix_v_stride, given_or_now(prefix, prefix_now), tokens, kv_heads, group,       \
+                                     scale * 1.4426950408889634f, canvas, window, out, out_stride, parts, splits});    \
     }
 
 ATTENTION(attention_64, 64, 64)

@@ -10,8 +10,10 @@ constexpr uint32_t KEYS = 128, PER_THREAD = 8; // head sizes up to 1024
 // Shared memory: the query [dim], 128 weights, 16 floats of scratch.
 KERNEL attention_plain(const void* q, uint32_t q_stride, const void* k, uint32_t k_stride, const void* v,
                        uint32_t v_stride, const void* prefix_k, uint32_t prefix_k_stride, const void* prefix_v,
-                       uint32_t prefix_v_stride, uint32_t dtype, uint32_t prefix, uint32_t tokens, uint32_t group,
-                       uint32_t dim, float scale, uint32_t canvas, uint32_t window, void* out, uint32_t out_stride) {
+                       uint32_t prefix_v_stride, uint32_t dtype, uint32_t prefix_given, const uint32_t* prefix_now,
+                       uint32_t tokens, uint32_t group, uint32_t dim, float scale, uint32_t canvas, uint32_t window,
+                       void* out, uint32_t out_stride) {
+    uint32_t prefix = given_or_now(prefix_given, prefix_now);
     float* query = reinterpret_cast<float*>(shared_memory());
     float* weights = query + dim;
     float* scratch = weights + KEYS;

@@ -76,6 +76,9 @@ DEVICE void store(void* p, uint32_t dtype, uint64_t i, float x) {
     else static_cast<bf16*>(p)[i] = to_bf16(x);
 }
 
+// A number that a launch was given, or what stands in memory when it runs: a recorded launch then serves every prefix.
+DEVICE uint32_t given_or_now(uint32_t given, const uint32_t* now) { return now ? *now : given; }
+
 // What other blocks may be changing by atomic operations: some value that it has had lately.
 DEVICE uint32_t lately(const uint32_t* at) {
 #if defined(__CUDACC__)

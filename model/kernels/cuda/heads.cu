@@ -4,8 +4,8 @@
 
 KERNEL heads(const void* joint, uint32_t joint_dtype, uint32_t joint_stride, uint32_t q_heads, uint32_t kv_heads,
              uint32_t dim, uint32_t has_values, const float* q_norm, const float* k_norm, float eps, const float* cosines,
-             const float* sines, uint32_t pairs, uint32_t first_position, uint32_t tokens, void* q, uint32_t q_stride,
-             void* k, uint32_t k_stride, void* v, uint32_t v_stride, uint32_t out_dtype) {
+             const float* sines, uint32_t pairs, uint32_t first_given, const uint32_t* first_now, uint32_t tokens, void* q,
+             uint32_t q_stride, void* k, uint32_t k_stride, void* v, uint32_t v_stride, uint32_t out_dtype) {
     uint32_t head = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32, row = blockIdx.y;
     if (head >= q_heads + 2 * kv_heads) return; // whole warps leave
     bool is_q = head < q_heads, is_v = head >= q_heads + kv_heads;
@@ -23,7 +23,7 @@ KERNEL heads(const void* joint, uint32_t joint_dtype, uint32_t joint_stride, uin
     void* out = is_q ? q : is_v ? v : k;
     uint32_t own = is_q ? head : is_v ? head - q_heads - kv_heads : head - q_heads;
     uint64_t to = uint64_t(row) * (is_q ? q_stride : is_v ? v_stride : k_stride) + uint64_t(own) * dim;
-    uint64_t at = uint64_t(first_position + row % tokens) * pairs;
+    uint64_t at = uint64_t(given_or_now(first_given, first_now) + row % tokens) * pairs;
     for (uint32_t i = lane; i < dim / 2; i += 32) {
         float a = load(joint, joint_dtype, from + i) * factor, b = load(joint, joint_dtype, from + i + dim / 2) * factor;
         if (weight) a *= weight[i], b *= weight[i + dim / 2];

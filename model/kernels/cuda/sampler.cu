@@ -5,7 +5,7 @@
 
 // What the host sets before the first step, and the device changes. 64-bit words first, so that there is no padding.
 struct Canvas {
-    uint64_t stream;                      // of the random generator
+    uint64_t seed, stream;                // of the random generator
     double t_min, t_max;                  // temperatures of the last and the first step
     uint32_t first_row;                   // of this canvas' hole in the head's outputs
     uint32_t hole_len;                    // rows
@@ -53,7 +53,7 @@ DEVICE uint32_t sample(const uint32_t* ids, const float* weights, uint32_t count
 
 // Shared memory: [sort] 64-bit keys, [sort] flags, [sort] entropies, 4 words; sort is a power of two, at least every hole's
 // length. One thread adds the entropies up, in the host's order: it reads them from shared memory, not from the card's.
-KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t sort, const uint32_t* row_argmax,
+KERNEL sampler_step(void* canvases, uint32_t vocabulary, uint32_t sort, const uint32_t* row_argmax,
                     const float* row_entropy, const uint32_t* survivors, const uint32_t* ids, const float* weights,
                     uint32_t capacity, uint32_t* tokens, uint32_t* last_argmax, uint32_t* accepted,
                     float* temperatures) {
@@ -97,9 +97,9 @@ KERNEL sampler_step(void* canvases, uint64_t seed, uint32_t vocabulary, uint32_t
         uint32_t row = first + i, token, count = survivors[row];
         if (count > capacity) atomicAdd(&shared[1], 1u);
         if (!flags[i]) {
-            token = uint32_t(__umul64hi(random_bits(seed, c.stream, step, i, 0), uint64_t(vocabulary)));
+            token = uint32_t(__umul64hi(random_bits(c.seed, c.stream, step, i, 0), uint64_t(vocabulary)));
         } else if (c.sampled && count <= capacity) {
-            float u = float(random_bits(seed, c.stream, step, i, 2) >> 40) / 16777216.0f;
+            float u = float(random_bits(c.seed, c.stream, step, i, 2) >> 40) / 16777216.0f;
             token = sample(ids + uint64_t(row) * capacity, weights + uint64_t(row) * capacity, count, u);
         } else {
             token = row_argmax[row];

@@ -178,7 +178,8 @@ fn reading(net: &mut DeviceNet, ids: &[u32], cancel: &CancelToken) -> Result<f64
     })
 }
 
-/// Milliseconds from one more token to the first step after it; giving the recorded step back comes after that.
+/// Milliseconds from one more token to the first step after it. The first of the readings records the step, which the others
+/// take again, as the keystrokes of a user do.
 fn first_frame(
     net: &mut DeviceNet,
     batch: &[Condensing],
@@ -193,7 +194,6 @@ fn first_frame(
         condensing.step(cancel)?;
         net.device.synchronize().map_err(|error| run_fault(&error))?;
         let took = ms(started);
-        drop(condensing);
         net.truncate(before);
         Ok(took)
     })

@@ -34,9 +34,10 @@ pub(crate) struct Buffers {
     expert_ids: Buffer,     // u32 [rows · top]
     expert_weights: Buffer, // f32 [rows · top]
     groups: Groups,
-    ids: Buffer,    // u32 [rows]
-    picked: Buffer, // u32 [rows]
-    logits: Buffer, // f32 [LOGIT_ROWS, vocabulary]
+    ids: Buffer,      // u32 [rows]
+    picked: Buffer,   // u32 [rows]
+    position: Buffer, // u32
+    logits: Buffer,   // f32 [LOGIT_ROWS, vocabulary]
     scratch: Option<Buffer>,
 }
 
@@ -99,6 +100,7 @@ impl Buffers {
             groups: Groups::new(device, config.experts, rows * top)?,
             ids: floats(1)?,
             picked: floats(1)?,
+            position: device.alloc(4)?,
             logits: device.alloc(LOGIT_ROWS.min(rows) * config.vocab_size * 4)?,
             scratch: if scratch == 0 { None } else { Some(device.alloc(scratch)?) },
             sizes,
@@ -179,6 +181,10 @@ impl Buffers {
     /// Row numbers.
     pub(crate) fn picked(&self) -> &Buffer {
         &self.picked
+    }
+    /// Position of a recorded pass' first token.
+    pub(crate) fn position(&self) -> &Buffer {
+        &self.position
     }
     pub(crate) fn logits(&self, rows: usize) -> Result<Rows<'_>, DeviceError> {
         Rows::new(&self.logits, Dtype::F32, rows, self.vocabulary)

@@ -10,38 +10,24 @@
 
 use super::DeviceNet;
 use super::fault::run_fault;
-use super::layer::Pass;
-use super::status::{STATE, Seen, Status};
+use super::recording::{Recording, Shape};
+use super::status::{STATE, Seen};
 use crate::accept;
-use crate::attention::Mode;
 use crate::config::Noise;
 use crate::denoise::{Condensing, Rules};
 use crate::noise::{Generator, NoiseSource};
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::device::ops::{
-    CanvasState, ExactSoft, HeadJob, Masks, Sampler, embed, gather, head, logits, sampler_step,
-    soft_embedding, soft_embedding_exact,
-};
-use lacuna_kernels::device::{Buffer, DeviceError, Graph};
+use lacuna_kernels::device::DeviceError;
+use lacuna_kernels::device::ops::{CanvasState, ExactSoft, gather, logits, soft_embedding_exact};
 use std::sync::Arc;
 
 /// A batch on the device, and how to take its next step.
 pub(crate) struct Loop<'n> {
     net: &'n DeviceNet,
-    pass: Pass,
-    /// Rows of all holes.
-    rows: usize,
-    hole_max: usize,
-    seed: u64,
+    recording: Arc<Recording>,
     schedule: (f64, f64, usize),
-    status: Status,
-    picked: Buffer,       // u32 [rows]: where each hole row is on the canvases
-    places: Vec<u32>,     // the same, on the host
-    holes: Vec<usize>,    // rows of each canvas' hole
-    temperatures: Buffer, // f32 [rows]
-    banned: Option<Buffer>,
-    allowed: Option<(Buffer, Buffer)>,
-    graph: Option<Graph>,
+    places: Vec<u32>,  // where each hole row is on the canvases
+    holes: Vec<usize>, // rows of each canvas' hole
 }
 
 impl DeviceNet {
@@ -119,12 +105,9 @@ fn generator(rules: &Rules) -> Option<Generator> {
 }
 
 impl<'n> Loop<'n> {
-    /// Puts the batch on the device and records a step.
+    /// Puts the batch on the device, with the recorded step of its shape.
     pub(crate) fn new(net: &'n DeviceNet, batch: &[Condensing], rules: &Rules) -> Result<Self, DeviceError> {
         let (device, length) = (&net.device, batch[0].canvas.tokens.len());
-        let rows: usize = batch.iter().map(|c| c.canvas.hole_len).sum();
-        let pass = Pass { mode: Mode::Canvas, batch: batch.len(), tokens: length, position: net.len };
-        let status = Status::new(device, batch.len(), rows, batch.len() * length)?;
         let (mut states, mut picked, mut which) = (Vec::new(), Vec::new(), Vec::new());
         for (index, c) in batch.iter().enumerate() {
             let first_row = picked.len() as u32;
@@ -133,38 +116,29 @@ impl<'n> Loop<'n> {
             which.extend((0..c.canvas.hole_len).map(|row| if row == 0 { 0 } else { u32::MAX }));
         }
         let tokens: Vec<u32> = batch.iter().flat_map(|c| c.canvas.tokens.iter().copied()).collect();
+        let first_allowed = batch[0].canvas.first_allowed.as_ref();
+        let first_allowed = first_allowed.filter(|allowed| possible(allowed, &rules.banned));
+        let recording = net.recordings.get(net, Shape::of(net, batch, rules, first_allowed.is_some()))?;
+        let (status, rows, vocabulary) = (&recording.status, picked.len(), net.config.vocab_size);
+        net.buffers.position().upload_slice(0, &[net.len as u32])?;
         status.buffer.upload_slice(0, &states)?;
         device.zero(&status.buffer, batch.len() * STATE, 16 * rows)?;
         status.buffer.upload_slice(status.tokens_at(), &tokens)?;
-        let vocabulary = net.config.vocab_size;
-        let allowed = match &batch[0].canvas.first_allowed {
-            Some(allowed) if possible(allowed, &rules.banned) => {
-                let bits = bits(vocabulary, |id| allowed[id]);
-                Some((device.buffer_of(&which)?, device.buffer_of(&bits)?))
-            }
-            _ => None,
-        };
-        let banned = bits(vocabulary, |id| rules.banned.contains(&(id as u32)));
+        recording.picked.upload_slice(0, &picked)?;
         let t_max = vec![accept::temperature(rules.t_min, rules.t_max, 1, 1); rows];
-        device.zero(net.buffers.soft_memory(), 0, pass.rows() * net.config.hidden_size * 4)?;
-        let mut new = Self {
-            net,
-            pass,
-            rows,
-            hole_max: batch.iter().map(|c| c.canvas.hole_len).max().unwrap_or(1),
-            seed: generator(rules).map_or(0, Generator::seed),
-            schedule: (rules.t_min, rules.t_max, batch[0].steps_max),
-            status,
-            picked: device.buffer_of(&picked)?,
-            places: picked,
-            holes: batch.iter().map(|c| c.canvas.hole_len).collect(),
-            temperatures: device.buffer_of(&t_max)?,
-            banned: if rules.banned.is_empty() { None } else { Some(device.buffer_of(&banned)?) },
-            allowed,
-            graph: None,
-        };
-        new.graph = Some(device.capture(|| new.launch())?);
-        Ok(new)
+        recording.temperatures.upload_slice(0, &t_max)?;
+        if let Some(banned) = &recording.banned {
+            banned.upload_slice(0, &bits(vocabulary, |id| rules.banned.contains(&(id as u32))))?;
+        }
+        if let (Some((restricted, masks)), Some(allowed)) = (&recording.allowed, first_allowed) {
+            restricted.upload_slice(0, &which)?;
+            masks.upload_slice(0, &bits(vocabulary, |id| allowed[id]))?;
+        }
+        let all = batch.len() * length;
+        device.zero(net.buffers.soft_memory(), 0, all * net.config.hidden_size * 4)?;
+        let schedule = (rules.t_min, rules.t_max, batch[0].steps_max);
+        let holes = batch.iter().map(|c| c.canvas.hole_len).collect();
+        Ok(Self { net, recording, schedule, places: picked, holes })
     }
 
     /// Takes the next step of every canvas that is not done, and reads what came of it. A cancelled loop has taken no
@@ -172,11 +146,8 @@ impl<'n> Loop<'n> {
     pub(super) fn step(&mut self, cancel: &CancelToken) -> Result<Seen, EngineError> {
         cancel.check()?;
         let run = || -> Result<Seen, DeviceError> {
-            match &self.graph {
-                Some(graph) => graph.replay()?,
-                None => self.launch()?,
-            }
-            let seen = self.status.read()?;
+            self.recording.run(self.net)?;
+            let seen = self.recording.status.read()?;
             self.exactly(&seen)?;
             Ok(seen)
         };
@@ -188,71 +159,12 @@ impl<'n> Loop<'n> {
         cancel.check()?;
         let device = &self.net.device;
         device.timing_start();
-        let launched = self.launch();
+        let launched = self.recording.launch(self.net);
         let timings = device.timing_stop();
         launched
             .and(timings)
             .map_err(|error| run_fault(&error))
             .map(|timings| timings.into_iter().map(|timing| (timing.label, timing.ms)).collect())
-    }
-
-    /// One step, from tokens to tokens.
-    fn launch(&self) -> Result<(), DeviceError> {
-        let Self { net, pass, rows, .. } = *self;
-        let (device, buffers, table) = (&net.device, &net.buffers, net.table.view()?);
-        let all = pass.rows();
-        let tokens = (self.status.tokens()?, all);
-        device.mark("embedding")?;
-        embed(device, tokens, table, net.root(), (buffers.x(all)?, None))?;
-        net.condition(all, true)?;
-        net.first_norm(all)?;
-        for index in 0..net.layers.len() {
-            net.branch_layer(index, pass)?;
-        }
-        device.mark("head")?;
-        let states = buffers.a(rows)?;
-        gather(device, buffers.y(all)?, self.picked.all(), states)?;
-        head(
-            device,
-            &HeadJob {
-                states,
-                table,
-                softcap: net.config.logit_softcap,
-                temperatures: Some(self.temperatures.all()),
-                masks: self.masks(),
-                // What was best at the last step is hardly ever far from it now; before the first it is token 0.
-                guesses: Some(self.status.argmax()?),
-            },
-            &net.head,
-        )?;
-        device.mark("sampler")?;
-        self.sample()?;
-        device.mark("soft embedding")?;
-        embed(device, tokens, table, net.root(), (buffers.soft(all)?, None))?;
-        let to = (buffers.soft(all)?, Some(self.picked.all()));
-        soft_embedding(device, (&net.head, rows), table, net.root(), to)
-    }
-
-    fn sample(&self) -> Result<(), DeviceError> {
-        let (net, status) = (self.net, &self.status);
-        let device = &net.device;
-        device.copy(net.head.entropy().slice(0, 4 * self.rows)?, status.entropy()?)?;
-        device.copy(net.head.survivors().slice(0, 4 * self.rows)?, status.survivors()?)?;
-        sampler_step(
-            device,
-            &Sampler {
-                canvases: &status.buffer,
-                count: status.canvases,
-                hole_max: self.hole_max,
-                seed: self.seed,
-                vocabulary: net.config.vocab_size,
-                head: &net.head,
-                tokens: status.tokens()?,
-                last_argmax: status.argmax()?,
-                accepted: status.accepted()?,
-                temperatures: self.temperatures.all(),
-            },
-        )
     }
 
     /// The soft embeddings of rows that overflowed, from all their logits; of canvases that take another step, since nobody
@@ -274,35 +186,29 @@ impl<'n> Loop<'n> {
         buffers.picked().upload_slice(0, rows)?;
         buffers.ids().upload_slice(0, &to)?;
         let (states, all) = (buffers.b(count)?, buffers.logits(count)?);
-        gather(device, buffers.a(self.rows)?, buffers.picked().all(), states)?;
+        gather(device, buffers.a(self.recording.shape.rows.0)?, buffers.picked().all(), states)?;
         logits(device, states, table, net.config.logit_softcap, all)?;
         soft_embedding_exact(
             device,
             &ExactSoft {
                 logits: all,
                 temperature,
-                masks: self.masks(),
+                masks: self.recording.masks(),
                 mask_rows: Some(buffers.picked().all()),
                 table,
                 scale: net.root(),
-                out: buffers.soft(self.pass.rows())?,
+                out: buffers.soft(self.recording.shape.pass().rows())?,
                 to: Some(buffers.ids().all()),
                 scratch: buffers.slots(),
             },
         )
-    }
-
-    fn masks(&self) -> Masks<'_> {
-        Masks {
-            banned: self.banned.as_ref().map(Buffer::all),
-            allowed: self.allowed.as_ref().map(|(which, masks)| (which.all(), masks.all())),
-        }
     }
 }
 
 /// A canvas before its first step.
 fn state(c: &Condensing, rules: &Rules, (first_row, first_token): (u32, u32)) -> CanvasState {
     CanvasState {
+        seed: generator(rules).map_or(0, Generator::seed),
         stream: c.canvas.stream,
         t_min: rules.t_min,
         t_max: rules.t_max,

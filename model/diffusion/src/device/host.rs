@@ -61,7 +61,8 @@ impl Backend for DeviceNet {
         let tokens = ids.len() / batch;
         let mut states = Vec::with_capacity(ids.len() * self.config.hidden_size);
         for ids in ids.chunks(self.sequences_at_once(tokens)? * tokens) {
-            let pass = Pass { mode: Mode::Causal, batch: ids.len() / tokens, tokens, position: self.len };
+            let (batch, position) = (ids.len() / tokens, self.len);
+            let pass = Pass { mode: Mode::Causal, batch, tokens, position, recorded: false };
             self.embed_ids(ids).map_err(|error| run_fault(&error))?;
             self.through(pass, cancel)?;
             states.extend(self.states(ids.len()).map_err(|error| run_fault(&error))?);
@@ -90,8 +91,8 @@ impl Backend for DeviceNet {
             let soft = soft.map(|soft| &soft[first * hidden..(first + tokens.len()) * hidden]);
             let wanted = rows.iter().filter(|&&row| (first..first + tokens.len()).contains(&row));
             let wanted: Vec<u32> = wanted.map(|&row| (row - first) as u32).collect();
-            let pass =
-                Pass { mode: Mode::Canvas, batch: tokens.len() / length, tokens: length, position: self.len };
+            let (batch, position) = (tokens.len() / length, self.len);
+            let pass = Pass { mode: Mode::Canvas, batch, tokens: length, position, recorded: false };
             self.decode(tokens, soft, pass, cancel)?;
             self.logits_of(&wanted, &mut out).map_err(|error| run_fault(&error))?;
         }

@@ -53,11 +53,17 @@ pub(crate) struct Pass {
     pub tokens: usize,
     /// Position of each one's first token: what the cache holds.
     pub position: usize,
+    /// Whether the pass is launched anew for other positions, up to this one: [`Buffers::position`] then says which.
+    pub recorded: bool,
 }
 
 impl Pass {
     pub(crate) fn rows(&self) -> usize {
         self.batch * self.tokens
+    }
+
+    fn position_now<'a>(&self, buffers: &'a Buffers) -> Option<Slice<'a>> {
+        self.recorded.then(|| buffers.position().all())
     }
 }
 
@@ -167,6 +173,7 @@ impl Layer {
                 rope: memory.rope,
                 pairs: memory.pairs,
                 first_position: pass.position,
+                position_now: pass.position_now(buffers),
                 tokens: pass.tokens,
                 q: if queries { Some(buffers.q(rows, self.heads * self.config.head_dim)?) } else { None },
                 k: memory.own.0,
@@ -194,6 +201,7 @@ impl Layer {
                 v: memory.own.1,
                 prefix_k: memory.prefix.0,
                 prefix_v: memory.prefix.1,
+                prefix_now: pass.position_now(buffers),
                 batch: pass.batch,
                 heads: self.heads,
                 kv_heads: self.config.kv_heads,

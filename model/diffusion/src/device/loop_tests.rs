@@ -85,3 +85,44 @@ fn the_exact_path_keeps_to_the_masks() {
         }
     }
 }
+
+#[test]
+fn a_recorded_step_serves_every_prefix_seed_and_mask_of_its_shape() {
+    let allowed = |modulus: usize| -> Arc<[bool]> { (0..320).map(|id| id % modulus == 2).collect() };
+    for device in devices() {
+        let (mut own, mut cpu) =
+            (session(Box::new(on(&device, PrecisionChoice::F32))), session(Box::new(on_cpu("small"))));
+        let mut free = None;
+        // As while typing: each time a little more stands before holes of the same sizes. The last prefix is of another shape.
+        for (prefix, seed, modulus) in [(30, 1, 5), (31, 2, 7), (77, 3, 3), (29, 4, 5), (300, 5, 5)] {
+            let rules = Rules {
+                banned: (0..320).filter(|id| id % (modulus + 1) == 0).collect(),
+                ..rules(seed, 0.005)
+            };
+            let mut ends = [&mut own, &mut cpu].map(|session| {
+                session.read(&ids(prefix, 5), &CancelToken::new()).unwrap();
+                let mut batch = batch(&rules, &[9, 5]);
+                let allowed = allowed(modulus as usize);
+                batch.iter_mut().for_each(|c| c.canvas.first_allowed = Some(Arc::clone(&allowed)));
+                condense(session, &mut batch, &rules, &CancelToken::new(), &mut |_| ()).unwrap();
+                batch
+            });
+            let [found, expected] = ends.each_mut().map(std::mem::take);
+            for (found, expected) in found.iter().zip(&expected) {
+                for (f, e) in found.entropy.iter().zip(&expected.entropy) {
+                    assert!((f - e).abs() < 2e-3 || !device.info().emulated, "{prefix}: {f} and {e}");
+                }
+                let both = [found, expected].map(|c| (c.answer(), c.steps));
+                assert!(both[0] == both[1] || !device.info().emulated, "{prefix}: {both:?}");
+            }
+            if device.info().emulated {
+                let left = device.memory_free().unwrap();
+                let before = *free.get_or_insert(left);
+                assert!(
+                    if prefix == 300 { left < before } else { left == before },
+                    "{prefix}: {left} of {before}"
+                );
+            }
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod layer;
 #[cfg(test)]
 mod loop_tests;
 mod pass;
+mod recording;
 mod status;
 mod store;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use fault::device_fault;
 use lacuna_kernels::device::ops::Head;
 use lacuna_kernels::device::{Device, DeviceError};
 use layer::Layer;
+use recording::Recordings;
 use store::{Matrix, Origin, Part, Store, Vector};
 
 /// A DiffusionGemma on a device, with one KV cache.
@@ -54,6 +56,7 @@ pub(crate) struct DeviceNet {
     buffers: Buffers,
     /// What the loop on the device makes of a step's states.
     head: Head,
+    recordings: Recordings,
 }
 
 /// The self-conditioning block's weights.
@@ -160,6 +163,7 @@ impl DeviceNet {
             len: 0,
             buffers,
             head,
+            recordings: Recordings::default(),
         })
     }
 

@@ -25,7 +25,8 @@ impl DeviceNet {
         self.check_room(ids.len())?;
         let before = self.len;
         for chunk in ids.chunks(self.buffers.rows_max()) {
-            let pass = Pass { mode: Mode::Causal, batch: 1, tokens: chunk.len(), position: self.len };
+            let (tokens, position) = (chunk.len(), self.len);
+            let pass = Pass { mode: Mode::Causal, batch: 1, tokens, position, recorded: false };
             let done =
                 self.encode_chunk(chunk, pass, cancel, each.is_some()).and_then(|()| match &mut each {
                     Some(each) => each(self, chunk.len()).map_err(|error| run_fault(&error)),

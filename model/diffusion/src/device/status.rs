@@ -5,6 +5,7 @@ use lacuna_kernels::device::ops::{CanvasState, OVERFLOW};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
 /// What the host reads after a step, in one buffer: states of the canvases, then rows of 32-bit words.
+#[derive(Debug)]
 pub(super) struct Status {
     pub buffer: Buffer,
     pub canvases: usize,

@@ -9,12 +9,15 @@ use crate::support::*;
 type Sizes = ((usize, usize, usize), (usize, usize, usize));
 
 fn check(sizes: Sizes, span: Span, scale: f32) {
-    check_with(sizes, span, scale, |bytes| bytes);
+    for beyond in [0, 41] {
+        check_with((sizes, beyond), span, scale, |bytes| bytes);
+    }
 }
 
-/// With another scratch than what is made good use of.
+/// With another scratch than what is made good use of. Where the cache holds rows `beyond` the prefix, which are NaN, the
+/// prefix is read from device memory.
 fn check_with(
-    ((batch, tokens, prefix), (heads, kv_heads, dim)): Sizes,
+    (((batch, tokens, prefix), (heads, kv_heads, dim)), beyond): (Sizes, usize),
     span: Span,
     scale: f32,
     scratch: fn(usize) -> usize,
@@ -24,11 +27,13 @@ fn check_with(
     let q = scaled(1, rows * q_width, 2.0 / (dim as f32).sqrt() * 4.0);
     let own = [numbers(2, rows * kv_width), numbers(3, rows * kv_width)];
     let cached = [numbers(4, prefix * kv_width), numbers(5, prefix * kv_width)];
+    let in_cache = cached.clone().map(|x| [x, vec![f32::NAN; beyond * kv_width]].concat());
     for device in devices() {
         for dtype in DTYPES {
             let up = |x: &[f32]| upload(&device, x, dtype);
             let [b_q, b_k, b_v, b_pk, b_pv] =
-                [up(&q), up(&own[0]), up(&own[1]), up(&cached[0]), up(&cached[1])];
+                [up(&q), up(&own[0]), up(&own[1]), up(&in_cache[0]), up(&in_cache[1])];
+            let word = device.buffer_of(&[prefix as u32]).unwrap();
             let out = poisoned(&device, rows * (q_width + 8), dtype);
             let bytes = ops::attention_scratch_bytes(&device, rows, (heads, kv_heads), dim);
             let scratch = device.alloc(scratch(bytes)).unwrap();
@@ -36,8 +41,9 @@ fn check_with(
                 q: Rows::new(&b_q, dtype, rows, q_width).unwrap(),
                 k: Rows::new(&b_k, dtype, rows, kv_width).unwrap(),
                 v: Rows::new(&b_v, dtype, rows, kv_width).unwrap(),
-                prefix_k: Rows::new(&b_pk, dtype, prefix, kv_width).unwrap(),
-                prefix_v: Rows::new(&b_pv, dtype, prefix, kv_width).unwrap(),
+                prefix_k: Rows::new(&b_pk, dtype, prefix + beyond, kv_width).unwrap(),
+                prefix_v: Rows::new(&b_pv, dtype, prefix + beyond, kv_width).unwrap(),
+                prefix_now: (beyond > 0).then(|| word.all()),
                 batch,
                 heads,
                 kv_heads,
@@ -87,7 +93,7 @@ fn positions_are_cut_into_as_many_pieces_as_the_scratch_holds() {
     }
     for span in [Span::Causal { window: None }, Span::Causal { window: Some(300) }] {
         for scratch in [|bytes| bytes, |bytes| bytes * 3 / 4, |bytes| bytes / 2 + 1, |_| 4] {
-            check_with(((1, 1, 700), (8, 1, 64)), span, 1.0, scratch);
+            check_with((((1, 1, 700), (8, 1, 64)), 0), span, 1.0, scratch);
         }
         for dim in [128, 256, 512] {
             check(((1, 2, 333), (4, 1, dim)), span, 1.0);
@@ -149,14 +155,17 @@ fn heads_are_normed_and_turned() {
         let width = q_width + kv_width * if values { 2 } else { 1 };
         let joint = scaled(1, rows * width, 3.0);
         let (q_norm, k_norm) = (numbers(2, dim), numbers(3, dim));
-        let angles = scaled(4, (first + tokens) * pairs, 3.0);
-        let cos: Vec<f32> = angles.iter().map(|a| a.cos()).collect();
-        let sin: Vec<f32> = angles.iter().map(|a| a.sin()).collect();
+        let given = if values { first } else { first + 2 }; // then the position is read from memory
+        let angles = scaled(4, (given + tokens) * pairs, 3.0);
+        let [cos, sin] = [f32::cos, f32::sin].map(|f| angles.iter().map(|&a| f(a)).collect::<Vec<f32>>());
+        let turns = first * pairs..(first + tokens) * pairs;
+        let tables = RopeTables { cos: &cos[turns.clone()], sin: &sin[turns], pairs };
         for device in devices() {
             for dtype in DTYPES {
                 let [b, qn, kn, c, s] =
                     [&joint, &q_norm, &k_norm, &cos, &sin].map(|x| upload(&device, x, Dtype::F32));
                 let q = poisoned(&device, rows * q_width, dtype);
+                let word = device.buffer_of(&[first as u32]).unwrap();
                 // Keys and values go to rows 5.. of a cache.
                 let cache: Vec<_> = (0..2).map(|_| poisoned(&device, (rows + 5) * kv_width, dtype)).collect();
                 let place = |i: usize| {
@@ -172,14 +181,14 @@ fn heads_are_normed_and_turned() {
                     eps: EPS,
                     rope: (c.all(), s.all()),
                     pairs,
-                    first_position: first,
+                    first_position: given,
+                    position_now: (given > first).then(|| word.all()),
                     tokens,
                     q: Some(Rows::new(&q, dtype, rows, q_width).unwrap()),
                     k: place(0),
                     v: place(1),
                 };
                 ops::heads(&device, &job).unwrap();
-                let tables = RopeTables { cos: &cos[first * pairs..], sin: &sin[first * pairs..], pairs };
                 let part = |at: usize, count: usize, norm: Option<&[f32]>, turn: bool| {
                     let raw: Vec<f32> =
                         joint.chunks(width).flat_map(|row| row[at..at + count * dim].to_vec()).collect();
@@ -202,10 +211,7 @@ fn heads_are_normed_and_turned() {
                 .enumerate()
                 {
                     let got = read(&cache[i], (rows + 5) * kv_width, dtype);
-                    assert!(
-                        got[..5 * kv_width].iter().all(|x| x.is_nan()),
-                        "{what}: earlier rows of the cache"
-                    );
+                    assert!(got[..5 * kv_width].iter().all(|x| x.is_nan()), "{what}: earlier rows");
                     assert_close(&got[5 * kv_width..], &want, bound, &what);
                 }
             }

@@ -85,6 +85,7 @@ impl Twin {
 
 fn canvas(index: u32, hole_len: u32, stability: u32, sampled: u32) -> CanvasState {
     CanvasState {
+        seed: SEED,
         stream: u64::from(index) << 33 | 5,
         t_min: 0.4,
         t_max: 0.8,
@@ -115,7 +116,6 @@ fn every_decision_has_the_hosts_bits() {
             canvases: &canvases,
             count: 4,
             hole_max: 70,
-            seed: SEED,
             vocabulary: VOCABULARY as usize,
             head: &head,
             tokens: tokens.all(),

@@ -17,6 +17,9 @@ pub struct Attention<'a> {
     pub prefix_k: Rows<'a>,
     /// Cached values, likewise.
     pub prefix_v: Rows<'a>,
+    /// How many of the prefix's rows there are, a u32 in device memory that a recorded launch reads anew whenever it runs;
+    /// `None` is all of them.
+    pub prefix_now: Option<Slice<'a>>,
     /// Sequences.
     pub batch: usize,
     /// Query heads; head `h` reads key head `h / (heads / kv_heads)`.
@@ -135,6 +138,7 @@ fn plain(device: &Device, job: &Attention<'_>) -> Result<(), DeviceError> {
     args.extend([
         Arg::U32(q.dtype.code()),
         Arg::U32(job.prefix_k.rows as u32),
+        optional(job.prefix_now),
         Arg::U32((q.rows / batch) as u32),
         Arg::U32((heads / kv_heads) as u32),
         Arg::U32(dim as u32),
@@ -160,6 +164,7 @@ fn on_tensor_cores(device: &Device, job: &Attention<'_>, flash: Flash) -> Result
     let mut args = operands(job);
     args.extend([
         Arg::U32(job.prefix_k.rows as u32),
+        optional(job.prefix_now),
         Arg::U32(tokens as u32),
         Arg::U32(kv_heads as u32),
         Arg::U32((heads / kv_heads) as u32),

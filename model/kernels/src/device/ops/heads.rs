@@ -1,7 +1,7 @@
 //! From a joint projection to attention's operands: per-head norms, rotary positions, and the cache's rows.
 
 use super::super::{Arg, Device, DeviceError, Slice};
-use super::{Rows, ensure, ensure_len};
+use super::{Rows, ensure, ensure_len, optional};
 
 /// What [`heads`] reads and writes. Rows are tokens, several sequences of `tokens` one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,9 @@ pub struct Heads<'a> {
     pub pairs: usize,
     /// Position of each sequence's first token, a row of the tables.
     pub first_position: usize,
+    /// The position as a u32 in device memory, at most `first_position`, that counts instead: one that a recorded launch
+    /// reads anew whenever it runs.
+    pub position_now: Option<Slice<'a>>,
     /// Tokens of a sequence.
     pub tokens: usize,
     /// Queries `[rows, heads · dim]`; `None` where only keys and values are wanted.
@@ -85,6 +88,7 @@ pub fn heads(device: &Device, job: &Heads<'_>) -> Result<(), DeviceError> {
         Arg::Slice(job.rope.1),
         Arg::U32(pairs as u32),
         Arg::U32(job.first_position as u32),
+        optional(job.position_now),
         Arg::U32(tokens as u32),
         job.q.map_or(Arg::Null, |q| Arg::Slice(q.data)),
         Arg::U32(job.q.map_or(0, |q| q.stride as u32)),

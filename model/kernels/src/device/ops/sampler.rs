@@ -3,11 +3,13 @@
 use super::super::{Arg, Buffer, Device, DeviceError, Pod, Slice};
 use super::{Head, ensure, ensure_len};
 
-/// One canvas' schedule and state, as the kernel reads and writes it. 72 bytes without padding.
+/// One canvas' schedule and state, as the kernel reads and writes it. 80 bytes without padding.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C)]
 pub struct CanvasState {
     /// Of the random generator.
+    pub seed: u64,
+    /// Of the random generator: what tells canvases apart.
     pub stream: u64,
     /// Temperature of the last step.
     pub t_min: f64,
@@ -39,7 +41,7 @@ pub struct CanvasState {
     /// row was accepted it took the argmax.
     pub overflow: u32,
 }
-// SAFETY: numbers without padding: 3 · 8 + 12 · 4 bytes.
+// SAFETY: numbers without padding: 4 · 8 + 12 · 4 bytes.
 unsafe impl Pod for CanvasState {}
 
 /// What [`sampler_step`] reads and writes.
@@ -51,8 +53,6 @@ pub struct Sampler<'a> {
     pub count: usize,
     /// The longest hole.
     pub hole_max: usize,
-    /// Of the random generator.
-    pub seed: u64,
     /// Noise is drawn below this.
     pub vocabulary: usize,
     /// What the head made of all canvases' rows.
@@ -80,7 +80,6 @@ pub fn sampler_step(device: &Device, job: &Sampler<'_>) -> Result<(), DeviceErro
     let sort = job.hole_max.next_power_of_two();
     let args = [
         Arg::Slice(job.canvases.all()),
-        Arg::U64(job.seed),
         Arg::U32(job.vocabulary as u32),
         Arg::U32(sort as u32),
         Arg::Slice(job.head.argmax().all()),
