@@ -1,7 +1,9 @@
 //! Attention of one layer: normed heads, rotary positions, keys as values where there is no value projection.
 
+use crate::branches::Branches;
 use crate::config::{Config, LayerConfig, LayerKind};
 use crate::error::LoadError;
+use crate::kv::Prefix;
 use crate::rope::Table;
 use crate::weights::Weights;
 use lacuna_kernels::{
@@ -24,8 +26,8 @@ pub(crate) struct Context<'a> {
     pub batch: usize,
     /// Absolute positions of each sequence's tokens.
     pub positions: Range<usize>,
-    /// Of this layer, `[prefix, kv_heads, head_dim]`.
-    pub prefix: (&'a [f32], &'a [f32]),
+    /// Of this layer.
+    pub prefix: Prefix<'a>,
     /// Rotary table that covers `positions`.
     pub rope: &'a Table,
 }
@@ -83,29 +85,50 @@ impl Attention {
 
     /// `x` `[rows, hidden]` (rows = batch · tokens) → `out` `[rows, hidden]`, and the keys and values made on the way.
     pub(crate) fn forward(&self, x: &[f32], context: &Context<'_>, out: &mut [f32]) -> NewKv {
-        let rows = x.len() / self.qkv.depth();
-        let (q, new) = self.project(x, rows, context);
-        let span = match context.mode {
-            Mode::Causal => Span::Causal { window: self.window },
-            Mode::Canvas => Span::Canvas { window: self.window },
-        };
+        let (q, new) = self.project(x, x.len() / self.qkv.depth(), context);
+        self.mix(&q, ([&new.k, &new.v], context.positions.len()), context, out);
+        new
+    }
+
+    /// As [`Attention::forward`] for the next token of each of `branches`, whose layer `index` this is: `x` and `out` are
+    /// `[branches, hidden]`.
+    pub(crate) fn forward_next(
+        &self,
+        x: &[f32],
+        context: &Context<'_>,
+        (branches, index): (&mut Branches, usize),
+        out: &mut [f32],
+    ) {
+        let (q, new) = self.project(x, x.len() / self.qkv.depth(), context);
+        let tokens = branches.tokens() + 1;
+        let own = branches.write(index, &new.k, &new.v);
+        self.mix(&q, (own, tokens), context, out);
+    }
+
+    /// Attention of the queries `q` of the last of `tokens` tokens of each sequence, whose keys and values are `own`.
+    fn mix(&self, q: &[f32], (own, tokens): ([&[f32]; 2], usize), context: &Context<'_>, out: &mut [f32]) {
         let args = AttentionArgs {
-            q: &q,                      // [batch, tokens, heads, head_dim]
-            k: &new.k,                  // [batch, tokens, kv_heads, head_dim]
-            v: &new.v,                  // [batch, tokens, kv_heads, head_dim]
-            prefix_k: context.prefix.0, // [prefix, kv_heads, head_dim]
-            prefix_v: context.prefix.1, // [prefix, kv_heads, head_dim]
+            q,                          // [batch, queries, heads, head_dim]
+            k: own[0],                  // [batch, room, kv_heads, head_dim]
+            v: own[1],                  // [batch, room, kv_heads, head_dim]
+            prefix_k: context.prefix.k, // [prefix, kv_heads, head_dim]
+            prefix_v: context.prefix.v, // [prefix, kv_heads, head_dim]
+            panels: Some(context.prefix.panels),
+            tokens,
             batch: context.batch,
             heads: self.heads,
             kv_heads: self.config.kv_heads,
             dim: self.config.head_dim,
             scale: 1.0, // the reference's own: q_norm and k_norm carry the scale
-            span,
+            span: match context.mode {
+                Mode::Causal => Span::Causal { window: self.window },
+                Mode::Canvas => Span::Canvas { window: self.window },
+            },
         };
-        let mut mixed = vec![0.0; q.len()]; // [batch, tokens, heads, head_dim]
+        let mut mixed = vec![0.0; q.len()]; // [batch, queries, heads, head_dim]
         attention_in(args, self.qkv.precision(), &mut mixed);
+        let rows = q.len() / (self.heads * self.config.head_dim);
         matmul(&mixed, rows, &self.out, out); // [rows, hidden]
-        new
     }
 
     /// The keys and values of `x` `[rows, hidden]` alone.

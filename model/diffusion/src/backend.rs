@@ -3,6 +3,7 @@
 //! Everything above this line (sessions, denoising, infilling, scoring, replay) is the same for all backends. Shapes are
 //! those of [`Net`]: T tokens, B sequences, C canvas rows, V vocabulary, hidden the residual width; all f32, row-major.
 
+use crate::branches::Branches;
 use crate::config::{Config, GenerationConfig};
 use crate::denoise::{Condensing, Rules};
 use crate::kv::KvCache;
@@ -29,6 +30,20 @@ pub(crate) trait Backend: std::fmt::Debug + Send + Sync {
     fn encode(&mut self, ids: &[u32], cancel: &CancelToken) -> Result<Vec<f32>, EngineError>;
     /// [`Net::branch`] after the cache.
     fn branch(&self, ids: &[u32], batch: usize, cancel: &CancelToken) -> Result<Vec<f32>, EngineError>;
+    /// [`Net::grow`] after the cache: one more token of each branch, and their states. Where branches keep nothing, they are
+    /// read anew.
+    fn grow(
+        &self,
+        branches: &mut Branches,
+        ids: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        branches.push(ids);
+        let states = self.branch(&branches.all_ids(), branches.len(), cancel)?;
+        let (hidden, tokens) = (self.config().hidden_size, branches.tokens());
+        let last = states.chunks_exact(hidden).skip(tokens - 1).step_by(tokens);
+        Ok(last.flatten().copied().collect())
+    }
     /// [`Net::denoise`] after the cache.
     fn denoise(&self, canvases: &Canvases<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError>;
     /// [`Net::logits`].
@@ -81,7 +96,8 @@ pub(crate) struct Cpu {
 impl Cpu {
     /// With an empty cache of at most `positions_max` positions.
     pub(crate) fn new(net: Net, positions_max: usize) -> Self {
-        let cache = KvCache::bounded(net.config(), positions_max.min(net.config().positions_max));
+        let cache =
+            KvCache::bounded(net.config(), net.precision(), positions_max.min(net.config().positions_max));
         Self { net, cache, remark: None }
     }
 
@@ -122,6 +138,14 @@ impl Backend for Cpu {
     }
     fn branch(&self, ids: &[u32], batch: usize, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
         self.net.branch(&self.cache, ids, batch, cancel)
+    }
+    fn grow(
+        &self,
+        branches: &mut Branches,
+        ids: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.net.grow(&self.cache, branches, ids, cancel)
     }
     fn denoise(&self, canvases: &Canvases<'_>, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
         self.net.denoise(&self.cache, canvases, cancel)
@@ -176,12 +200,12 @@ impl Opened {
         }
     }
 
-    /// Positions that its cache can hold, where that is decided already.
-    pub(crate) fn positions_max(&self) -> Option<usize> {
+    /// Positions that a cache of at most `bytes` holds; on a device, where the plan has decided it, those.
+    pub(crate) fn positions_within(&self, bytes: usize) -> usize {
         match self {
-            Self::Cpu(..) => None,
+            Self::Cpu(net, _) => bytes / KvCache::bytes_per_position(net.config(), net.precision()).max(1),
             #[cfg(feature = "device")]
-            Self::Device(net) => Some(net.positions_max()),
+            Self::Device(net) => net.positions_max(),
         }
     }
 

@@ -1,21 +1,35 @@
 //! Keys and values of what the encoder has read: grown at the end, rolled back from the end, bounded.
 
-use crate::config::Config;
+use crate::config::{Config, LayerConfig};
 use lacuna_engine::EngineError;
+use lacuna_kernels::{Precision, PrefixPanels};
 
 /// One layer's keys and values, `[positions, kv_heads, head_dim]` f32 each.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct LayerCache {
     k: Vec<f32>,
     v: Vec<f32>,
     /// kv_heads · head_dim
     width: usize,
+    /// The same once more, as attention multiplies them: every pass reads them, few change them.
+    panels: PrefixPanels,
+}
+
+/// One layer's part of the cache, for attention.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefix<'a> {
+    /// `[len, kv_heads, head_dim]`.
+    pub k: &'a [f32],
+    /// `[len, kv_heads, head_dim]`.
+    pub v: &'a [f32],
+    /// At least the whole blocks of both.
+    pub panels: &'a PrefixPanels,
 }
 
 /// Keys and values of every layer over the positions `0..len`.
 ///
 /// Sliding layers keep all positions too, so that rolling back never needs a second read. Growth is amortised
-/// (doubling); the bound is in positions, and [`KvCache::bytes_max`] says what it means in bytes.
+/// (doubling); the bound is in positions, and [`KvCache::bytes_per_position`] says what one means in bytes.
 #[derive(Clone, Debug)]
 pub struct KvCache {
     layers: Vec<LayerCache>,
@@ -24,18 +38,22 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache for as many positions as the model was built for.
+    /// An empty cache for as many positions as the model was built for, multiplied in `precision`.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self::bounded(config, config.positions_max)
+    pub fn new(config: &Config, precision: Precision) -> Self {
+        Self::bounded(config, precision, config.positions_max)
     }
 
     /// An empty cache that refuses to grow beyond `positions_max`.
     #[must_use]
-    pub fn bounded(config: &Config, positions_max: usize) -> Self {
-        let layer = |width| LayerCache { width, ..LayerCache::default() };
-        let layers = config.layers.iter().map(|l| layer(l.kv_heads * l.head_dim)).collect();
-        Self { layers, len: 0, positions_max }
+    pub fn bounded(config: &Config, precision: Precision, positions_max: usize) -> Self {
+        let layer = |l: &LayerConfig| LayerCache {
+            k: Vec::new(),
+            v: Vec::new(),
+            width: l.kv_heads * l.head_dim,
+            panels: PrefixPanels::new(l.kv_heads, l.head_dim, precision),
+        };
+        Self { layers: config.layers.iter().map(layer).collect(), len: 0, positions_max }
     }
 
     /// Positions it may hold.
@@ -46,8 +64,12 @@ impl KvCache {
 
     /// Bytes that one position takes in the caches of all layers of a model.
     #[must_use]
-    pub fn bytes_per_position(config: &Config) -> usize {
-        config.layers.iter().map(|l| l.kv_heads * l.head_dim * 2 * size_of::<f32>()).sum()
+    pub fn bytes_per_position(config: &Config, precision: Precision) -> usize {
+        let layer = |l: &LayerConfig| {
+            2 * l.kv_heads * l.head_dim * size_of::<f32>()
+                + PrefixPanels::bytes_per_position(l.kv_heads, l.head_dim, precision)
+        };
+        config.layers.iter().map(layer).sum()
     }
 
     /// Positions held.
@@ -68,6 +90,7 @@ impl KvCache {
         for layer in &mut self.layers {
             layer.k.truncate(self.len * layer.width);
             layer.v.truncate(self.len * layer.width);
+            layer.panels.truncate(self.len);
         }
     }
 
@@ -87,21 +110,15 @@ impl KvCache {
     /// Bytes allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(|layer| (layer.k.capacity() + layer.v.capacity()) * size_of::<f32>()).sum()
+        let floats = |layer: &LayerCache| (layer.k.capacity() + layer.v.capacity()) * size_of::<f32>();
+        self.layers.iter().map(|layer| floats(layer) + layer.panels.bytes()).sum()
     }
 
-    /// Bytes of the keys and values at the bound (doubling may hold up to twice as much for a moment).
-    #[must_use]
-    pub fn bytes_max(&self) -> usize {
-        let width: usize = self.layers.iter().map(|layer| layer.width).sum();
-        self.positions_max.saturating_mul(width).saturating_mul(2 * size_of::<f32>())
-    }
-
-    /// Keys and values of one layer, `[len, kv_heads, head_dim]` each.
-    pub(crate) fn layer(&self, index: usize) -> (&[f32], &[f32]) {
+    /// Keys and values of one layer.
+    pub(crate) fn layer(&self, index: usize) -> Prefix<'_> {
         let layer = &self.layers[index];
         let end = self.len * layer.width;
-        (&layer.k[..end], &layer.v[..end])
+        Prefix { k: &layer.k[..end], v: &layer.v[..end], panels: &layer.panels }
     }
 
     /// Writes what one layer made of the next positions; they count once [`KvCache::commit`] is called.
@@ -116,6 +133,9 @@ impl KvCache {
     /// Makes `count` appended positions count.
     pub(crate) fn commit(&mut self, count: usize) {
         self.len += count;
+        for layer in &mut self.layers {
+            layer.panels.extend(&layer.k, &layer.v);
+        }
     }
 
     /// Refuses growth beyond the bound.

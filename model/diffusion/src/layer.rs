@@ -3,6 +3,7 @@
 //! Encoder and decoder share every weight of it but the scalar.
 
 use crate::attention::{Attention, Context, Mode, NewKv};
+use crate::branches::Branches;
 use crate::config::{Config, LayerConfig};
 use crate::error::LoadError;
 use crate::experts::Experts;
@@ -79,13 +80,23 @@ impl Layer {
 
     /// The first half: adds attention to the residual stream `x` `[rows, hidden]`; returns the keys and values it made.
     pub(crate) fn attend(&self, x: &mut [f32], context: &Context<'_>) -> NewKv {
+        self.around_attention(x, |normed, out| self.attention.forward(normed, context, out))
+    }
+
+    /// [`Layer::attend`] for the next token of each of `branches`, whose layer `index` this is: `x` is `[branches, hidden]`.
+    pub(crate) fn attend_next(&self, x: &mut [f32], context: &Context<'_>, at: (&mut Branches, usize)) {
+        self.around_attention(x, |normed, out| self.attention.forward_next(normed, context, at, out));
+    }
+
+    /// Adds what `attention` makes of the normed `x` to it.
+    fn around_attention<T>(&self, x: &mut [f32], attention: impl FnOnce(&[f32], &mut [f32]) -> T) -> T {
         let mut normed = vec![0.0; x.len()]; // [rows, hidden]
         let mut out = vec![0.0; x.len()]; // [rows, hidden]
         self.norm(x, &self.norms.input, &mut normed);
-        let new = self.attention.forward(&normed, context, &mut out);
+        let made = attention(&normed, &mut out);
         self.norm(&out, &self.norms.post_attention, &mut normed);
         add(x, &normed);
-        new
+        made
     }
 
     /// The second half, row by row: adds the dense feed-forward and the experts to `x` `[rows, hidden]`, and scales.

@@ -14,6 +14,7 @@ mod attention;
 mod backend;
 mod bench;
 mod blocks;
+mod branches;
 mod canvas;
 mod chat;
 mod chat_prompt;

@@ -6,7 +6,6 @@ use crate::chat::Chat;
 use crate::chat_template::ChatError;
 use crate::config::{Config, PromptLayout};
 use crate::engine::DiffusionEngine;
-use crate::kv::KvCache;
 use crate::place;
 use crate::plan::MemoryPlan;
 use crate::repeats::TokenCache;
@@ -109,8 +108,7 @@ pub fn load_with(options: &LoadOptions, report: &Report<'_>) -> Result<Diffusion
         .map_err(|error| fault(error.to_string()))?;
     let generation = net.generation().clone();
     let beyond = positions_beyond(net.config());
-    let affordable = KV_BYTES_MAX / KvCache::bytes_per_position(net.config()).max(1);
-    let affordable = net.positions_max().unwrap_or(affordable);
+    let affordable = net.positions_within(KV_BYTES_MAX);
     abilities.prompt_tokens_max = abilities.prompt_tokens_max.min(affordable.saturating_sub(beyond).max(64));
     if let Some(chat) = &chat {
         let (fixed, most) = (chat.tokens_min(&tokenizer)?, abilities.prompt_tokens_max);

@@ -5,6 +5,7 @@
 //! Source: `modeling_diffusion_gemma.py` of transformers 5.23.0.
 
 use crate::attention::{Context, Mode};
+use crate::branches::Branches;
 use crate::config::{Config, GenerationConfig, LayerConfig};
 use crate::embedding::Embedding;
 use crate::error::LoadError;
@@ -212,6 +213,42 @@ impl Net {
             let x = self.embedding.rows(ids)?; // [B · T, hidden]
             let pass = self.pass(Mode::Causal, batch, cache, ids.len() / batch);
             self.through(x, cache, &pass, cancel)
+        })
+    }
+
+    /// Reads one more token `ids` `[branches]` of each of `branches`, left to right. Returns their hidden states after the
+    /// final norm, `[branches, hidden]`, with the bits that [`Net::branch`] gives them.
+    ///
+    /// # Errors
+    /// As [`Net::encode`]; `branches` are then good for nothing more.
+    pub(crate) fn grow(
+        &self,
+        cache: &KvCache,
+        branches: &mut Branches,
+        ids: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        check_batch(ids, branches.len())?;
+        cache.check_room(branches.tokens() + 1)?;
+        in_pool(|| {
+            let mut x = self.embedding.rows(ids)?; // [branches, hidden]
+            branches.reserve(&self.config);
+            let position = cache.len() + branches.tokens();
+            let tables = self.ropes.iter().map(|rope| rope.table(position + 1)).collect();
+            let pass = Pass {
+                mode: Mode::Causal,
+                batch: ids.len(),
+                positions: position..position + 1,
+                tables,
+                rows: None,
+            };
+            for (index, layer) in self.layers.iter().enumerate() {
+                cancel.check()?;
+                layer.attend_next(&mut x, &self.context(index, cache, &pass), (branches, index));
+                layer.feed_forward(&mut x, Mode::Causal);
+            }
+            branches.push(ids);
+            Ok(self.final_norm(&x))
         })
     }
 

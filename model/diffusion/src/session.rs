@@ -1,6 +1,7 @@
 //! The network with what it has read: one KV cache, re-encoded only past the longest common prefix with a new prompt.
 
 use crate::backend::Backend;
+use crate::branches::Branches;
 use crate::config::Config;
 use crate::denoise::{Condensing, Denoiser, Rules, Step};
 use crate::net::Canvases;
@@ -78,17 +79,48 @@ impl Session {
 
     /// Reads one token and returns the logits `[vocabulary]` of the next one; log-probabilities, where repeats are expected.
     pub(crate) fn next_logits(&mut self, id: u32, cancel: &CancelToken) -> Result<Vec<f32>, EngineError> {
-        let mut logits = self.pool.install(|| {
+        let mut logits = self.next_logits_alone(id, cancel)?;
+        self.mix_next(&[], &mut logits);
+        Ok(logits)
+    }
+
+    /// [`Session::next_logits`] by the network alone.
+    pub(crate) fn next_logits_alone(
+        &mut self,
+        id: u32,
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        let logits = self.pool.install(|| {
             let hidden = self.backend.encode(&[id], cancel)?;
             self.backend.logits(&hidden)
         })?;
         self.ids.push(id);
-        if let Some(repeats) = &self.repeats {
-            let total = lacuna_kernels::row_stats(&logits, 1.0).log_sum_exp;
-            logits.iter_mut().for_each(|logit| *logit -= total);
-            repeats.seen(&self.context(self.len(), &[], repeats).0).mix(&mut logits);
-        }
         Ok(logits)
+    }
+
+    /// Where repeats are expected, makes logits `[vocabulary]` of what follows the cache and then `ids` log-probabilities,
+    /// mixed; says whether.
+    pub(crate) fn mix_next(&self, ids: &[u32], logits: &mut [f32]) -> bool {
+        let Some(repeats) = &self.repeats else { return false };
+        let total = lacuna_kernels::row_stats(logits, 1.0).log_sum_exp;
+        logits.iter_mut().for_each(|logit| *logit -= total);
+        let near = &ids[ids.len().saturating_sub(repeats.longest())..];
+        repeats.seen(&self.context(self.len(), near, repeats).0).mix(logits);
+        true
+    }
+
+    /// Reads one more token of each of `branches` after the cache; returns the logits `[branches, vocabulary]` of the next ones, by
+    /// the network alone.
+    pub(crate) fn grow(
+        &self,
+        branches: &mut Branches,
+        ids: &[u32],
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.pool.install(|| {
+            let hidden = self.backend.grow(branches, ids, cancel)?;
+            self.backend.logits(&hidden)
+        })
     }
 
     /// Whether `count` more positions can be held.

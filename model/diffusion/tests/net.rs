@@ -28,7 +28,7 @@ fn ids(count: usize, seed: usize) -> Vec<u32> {
 }
 
 fn cache(net: &Net, ids: &[u32]) -> KvCache {
-    let mut cache = KvCache::new(net.config());
+    let mut cache = KvCache::new(net.config(), net.precision());
     net.encode(&mut cache, ids, &CancelToken::new()).unwrap();
     cache
 }
@@ -46,9 +46,9 @@ fn fingerprint(net: &Net) -> Vec<f32> {
 #[test]
 fn a_prompt_read_in_pieces_is_the_prompt_read_at_once() {
     let prompt = ids(75, 3);
-    let mut whole = KvCache::new(NET.config());
+    let mut whole = KvCache::new(NET.config(), NET.precision());
     let expected = NET.encode(&mut whole, &prompt, &CancelToken::new()).unwrap();
-    let (mut pieces, mut found) = (KvCache::new(NET.config()), Vec::new());
+    let (mut pieces, mut found) = (KvCache::new(NET.config(), NET.precision()), Vec::new());
     for piece in [&prompt[..7], &prompt[7..8], &prompt[8..40], &prompt[40..]] {
         found.extend(NET.encode(&mut pieces, piece, &CancelToken::new()).unwrap());
     }
@@ -56,7 +56,7 @@ fn a_prompt_read_in_pieces_is_the_prompt_read_at_once() {
     let canvas = ids(16, 4);
     let denoise = |cache| NET.denoise(cache, &canvases(&canvas, 1), &CancelToken::new()).unwrap();
     assert!(denoise(&whole) == denoise(&pieces), "what the canvas sees differs");
-    let mut only_read = KvCache::new(NET.config());
+    let mut only_read = KvCache::new(NET.config(), NET.precision());
     NET.read(&mut only_read, &prompt[..50], &CancelToken::new()).unwrap();
     NET.read(&mut only_read, &prompt[50..], &CancelToken::new()).unwrap();
     assert!(denoise(&whole) == denoise(&only_read), "reading without hidden states differs");
@@ -71,7 +71,7 @@ fn a_rolled_back_cache_is_as_good_as_a_fresh_one() {
     NET.encode(&mut rolled, &ids(30, 7), &CancelToken::new()).unwrap();
     rolled.truncate(45);
     let found = NET.encode(&mut rolled, &prompt[45..], &CancelToken::new()).unwrap();
-    let mut fresh = KvCache::new(NET.config());
+    let mut fresh = KvCache::new(NET.config(), NET.precision());
     let expected = NET.encode(&mut fresh, &prompt, &CancelToken::new()).unwrap();
     assert_eq!(rolled.len(), 60);
     assert!(expected[45 * 64..] == found);
@@ -190,8 +190,10 @@ fn the_passes_have_their_own_layer_scalars() {
         let mut tensors = read(&fixture("small").join("model.safetensors"));
         tensors.insert(format!("{pass}.layers.2.layer_scalar"), Loose::f32(&[1], [0.1]));
         let changed = load(model_with(&tensors).path());
-        let causal =
-            |net: &Net| net.encode(&mut KvCache::new(net.config()), &ids(9, 1), &CancelToken::new()).unwrap();
+        let causal = |net: &Net| {
+            net.encode(&mut KvCache::new(net.config(), net.precision()), &ids(9, 1), &CancelToken::new())
+                .unwrap()
+        };
         assert_eq!(causal(&changed) == causal(&NET), pass == "model.decoder", "{pass}");
         assert!(fingerprint(&changed) != fingerprint(&NET), "{pass}");
     }
@@ -201,7 +203,9 @@ fn the_passes_have_their_own_layer_scalars() {
 fn bf16_arithmetic_stays_near_f32() {
     let half = Net::load(&ModelSource::Dir(fixture("small")), Precision::Bf16).unwrap();
     let causal = |net: &Net| {
-        let states = net.encode(&mut KvCache::new(net.config()), &ids(40, 1), &CancelToken::new()).unwrap();
+        let states = net
+            .encode(&mut KvCache::new(net.config(), net.precision()), &ids(40, 1), &CancelToken::new())
+            .unwrap();
         net.logits(&states).unwrap()
     };
     let (expected, found) = (causal(&NET), causal(&half));
@@ -228,8 +232,12 @@ fn a_cancelled_pass_ends_and_leaves_the_cache_as_it_was() {
 #[test]
 fn what_does_not_fit_is_refused_with_a_reason() {
     let cancel = CancelToken::new();
-    let mut small = KvCache::bounded(NET.config(), 10);
-    assert_eq!(small.bytes_max(), 10 * (5 * 2 * 16 + 32) * 2 * 4);
+    let mut small = KvCache::bounded(NET.config(), NET.precision(), 10);
+    // Keys and values twice: as they are, and as they are multiplied.
+    let values = 2 * (5 * 2 * 16 + 32);
+    assert_eq!(KvCache::bytes_per_position(NET.config(), Precision::F32), 2 * values * 4);
+    let narrow = KvCache::bytes_per_position(NET.config(), Precision::Bf16);
+    assert!((values * (4 + 2)..2 * values * 4).contains(&narrow), "{narrow}"); // lines of narrow heads are padded
     let too_long = NET.encode(&mut small, &ids(11, 1), &cancel).unwrap_err().to_string();
     assert_eq!(too_long, "the request cannot be run: the prompt must be at most 10 tokens, found 11");
     let foreign = NET.encode(&mut small, &[3, 320], &cancel).unwrap_err().to_string();

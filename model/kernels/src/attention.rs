@@ -1,9 +1,9 @@
 //! Attention over a shared cached prefix and each sequence's own tokens, causal or whole-canvas, with grouped heads.
 //!
 //! Idea: all query rows of one key head (its group's heads, in every sequence) meet the same keys, so this is two matrix
-//! products with a softmax between. Keys and values are packed by blocks of 64 positions once per call ([`panels`]; the
-//! prefix's once for the whole batch). A task takes a few rows: scores against all visible keys, softmax in place, then
-//! the weighted sum of the values. Blocks begin at multiples of 64 of the absolute position, so a row's bits depend
+//! products with a softmax between. Keys and values are packed by blocks of 64 positions ([`panels`]): the prefix's whole
+//! blocks where a [`PrefixPanels`] keeps them, else once per call. A task takes a few rows: scores against all visible keys,
+//! softmax in place, then the weighted sum of the values. Blocks begin at multiples of 64 of the absolute position, so a row's bits depend
 //! neither on the batch nor on where the cache ends and the new tokens begin.
 //! Twin: `tests/attention.rs`, in f64.
 //!
@@ -15,6 +15,7 @@ mod panels;
 
 use std::ops::Range;
 
+pub use self::panels::PrefixPanels;
 use self::panels::{Operand, Panels};
 use crate::isa::Isa;
 use crate::pack::Precision;
@@ -63,16 +64,20 @@ impl Span {
 /// What attention reads. All slices are contiguous, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionArgs<'a> {
-    /// Queries, `[batch, tokens, heads, dim]`.
+    /// Queries, `[batch, queries, heads, dim]`: those of each sequence's last tokens.
     pub q: &'a [f32],
-    /// The sequences' own keys, `[batch, tokens, kv_heads, dim]`.
+    /// The sequences' own keys, `[batch, room, kv_heads, dim]`; the first `tokens` of each count.
     pub k: &'a [f32],
-    /// The sequences' own values, `[batch, tokens, kv_heads, dim]`.
+    /// The sequences' own values, `[batch, room, kv_heads, dim]`.
     pub v: &'a [f32],
+    /// Tokens of each sequence: at least as many as queries, at most as many as there is room for.
+    pub tokens: usize,
     /// Cached keys that every sequence sees, `[prefix, kv_heads, dim]`; may be empty.
     pub prefix_k: &'a [f32],
     /// Cached values, `[prefix, kv_heads, dim]`.
     pub prefix_v: &'a [f32],
+    /// What was packed of the prefix before; without it, or where it holds less or in another precision, all is packed anew.
+    pub panels: Option<&'a PrefixPanels>,
     /// Sequences.
     pub batch: usize,
     /// Query heads, a multiple of `kv_heads`; query head `h` reads key head `h / (heads / kv_heads)`.
@@ -87,7 +92,7 @@ pub struct AttentionArgs<'a> {
     pub span: Span,
 }
 
-/// `out = softmax(scale · q · kᵀ) · v`, `[batch, tokens, heads, dim]`, in f32. A NaN or an infinity in a key or value
+/// `out = softmax(scale · q · kᵀ) · v`, `[batch, queries, heads, dim]`, in f32. A NaN or an infinity in a key or value
 /// spoils the rows that see it, and may spoil others of its sequence.
 ///
 /// # Panics
@@ -115,7 +120,7 @@ pub fn attention_in(args: AttentionArgs<'_>, precision: Precision, out: &mut [f3
 fn solve<E: Operand>(args: &AttentionArgs<'_>, shape: Shape, out: &mut [f32]) {
     let isa = Isa::current();
     let panels = Panels::<E>::pack(isa, args, shape);
-    let rows = shape.tokens * (args.heads / args.kv_heads);
+    let rows = shape.queries * (args.heads / args.kv_heads);
     let row_blocks = rows.div_ceil(ROWS);
     let serial_ns = 4 * out.len() * (shape.total() - shape.start) / parallel::FLOPS_PER_NS;
     let base = SharedMut::new(out);
@@ -137,7 +142,10 @@ fn solve<E: Operand>(args: &AttentionArgs<'_>, shape: Shape, out: &mut [f32]) {
 /// Lengths that follow from the slices.
 #[derive(Clone, Copy)]
 struct Shape {
+    queries: usize,
     tokens: usize,
+    /// Places for tokens in `k` and `v`.
+    room: usize,
     prefix: usize,
     /// First absolute position that some query sees, rounded down to a block.
     start: usize,
@@ -151,23 +159,27 @@ impl Shape {
             heads > 0 && heads.is_multiple_of(kv_heads),
             "{heads} heads do not share {kv_heads} key heads evenly"
         );
-        assert!(args.q.len().is_multiple_of(batch * heads * dim), "q is [{batch}, tokens, {heads}, {dim}]");
-        let tokens = args.q.len() / (batch * heads * dim);
+        assert!(args.q.len().is_multiple_of(batch * heads * dim), "q is [{batch}, queries, {heads}, {dim}]");
         assert_eq!(out, args.q.len(), "out has the shape of q");
-        assert_eq!(
-            args.k.len(),
-            batch * tokens * kv_heads * dim,
-            "k is [{batch}, {tokens}, {kv_heads}, {dim}]"
+        assert!(
+            args.k.len().is_multiple_of(batch * kv_heads * dim),
+            "k is [{batch}, room, {kv_heads}, {dim}]"
         );
         assert_eq!(args.v.len(), args.k.len(), "v has the shape of k");
+        let (queries, tokens) = (args.q.len() / (batch * heads * dim), args.tokens);
+        let room = args.k.len() / (batch * kv_heads * dim);
+        assert!(
+            (queries..=room).contains(&tokens),
+            "{tokens} tokens for {queries} queries, and room for {room}"
+        );
         assert!(
             args.prefix_k.len().is_multiple_of(kv_heads * dim),
             "prefix_k is [prefix, {kv_heads}, {dim}]"
         );
         assert_eq!(args.prefix_v.len(), args.prefix_k.len(), "prefix_v has the shape of prefix_k");
         let prefix = args.prefix_k.len() / (kv_heads * dim);
-        let start = args.span.visible(prefix, tokens, 0).start / BLOCK * BLOCK;
-        Self { tokens, prefix, start }
+        let start = args.span.visible(prefix, tokens, tokens - queries).start / BLOCK * BLOCK;
+        Self { queries, tokens, room, prefix, start }
     }
 
     fn total(self) -> usize {
@@ -175,11 +187,11 @@ impl Shape {
     }
 }
 
-/// Some query rows of one key head in one sequence; row `r` is head `r % group` of token `r / group`.
+/// Some query rows of one key head in one sequence; row `r` is head `r % group` of query `r / group`.
 struct Task<'a, E> {
     args: &'a AttentionArgs<'a>,
     shape: Shape,
-    panels: &'a Panels<E>,
+    panels: &'a Panels<'a, E>,
     sequence: usize,
     kv_head: usize,
     rows: Range<usize>,
@@ -233,7 +245,8 @@ impl<E: Operand> Task<'_, E> {
     /// Absolute positions that row `r` sees.
     #[inline(always)]
     fn visible(&self, r: usize) -> Range<usize> {
-        self.args.span.visible(self.shape.prefix, self.shape.tokens, r / self.group())
+        let Shape { queries, tokens, prefix, .. } = self.shape;
+        self.args.span.visible(prefix, tokens, tokens - queries + r / self.group())
     }
 
     #[inline(always)]
@@ -244,8 +257,8 @@ impl<E: Operand> Task<'_, E> {
     /// Where row `r` lies in `q` and `out`.
     #[inline(always)]
     fn offset(&self, r: usize) -> usize {
-        let token = self.sequence * self.shape.tokens + r / self.group();
-        (token * self.args.heads + self.kv_head * self.group() + r % self.group()) * self.args.dim
+        let query = self.sequence * self.shape.queries + r / self.group();
+        (query * self.args.heads + self.kv_head * self.group() + r % self.group()) * self.args.dim
     }
 
     /// `scores[r][j] = scale · q[r] · key[start + j]`

@@ -36,7 +36,7 @@ mod simd;
 mod softmax;
 mod tile;
 
-pub use attention::{AttentionArgs, Span, attention, attention_in};
+pub use attention::{AttentionArgs, PrefixPanels, Span, attention, attention_in};
 pub use elementwise::{add, gelu_tanh_mul, gelu_tanh_mul_joint, scale, scale_add, softcap};
 pub use embedding::{soft_embedding_sparse, soft_embedding_sparse_all};
 pub use isa::Isa;

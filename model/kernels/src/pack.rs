@@ -98,6 +98,18 @@ impl Line<f32> {
     pub(crate) const ZERO: Self = Self([0.0; LINE]);
 }
 
+/// The floats of `lines`.
+pub(crate) fn floats(lines: &[Line<f32>]) -> &[f32] {
+    // SAFETY: a line is sixteen floats and nothing else.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LINE) }
+}
+
+/// The floats of `lines`.
+pub(crate) fn floats_mut(lines: &mut [Line<f32>]) -> &mut [f32] {
+    // SAFETY: as in `floats`, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LINE) }
+}
+
 /// Where the elements of `lines` begin.
 pub(crate) fn elements<E>(lines: &[Line<E>]) -> *const E {
     lines.as_ptr().cast()

@@ -40,6 +40,11 @@ impl SharedMut {
     pub(crate) fn get(self) -> *mut f32 {
         self.0
     }
+
+    /// The pointer `floats` floats before: of an array whose first part is not there.
+    pub(crate) fn before(self, floats: usize) -> Self {
+        Self(self.0.wrapping_sub(floats))
+    }
 }
 
 /// Calls `task(index, chunk)` for each chunk of `size` of `data` (the last may be shorter).

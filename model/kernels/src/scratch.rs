@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::pack::{LINE, Line};
+use crate::pack::{LINE, Line, floats, floats_mut};
 
 /// Buffers a thread keeps, and the size from which one is given back instead (16 MiB).
 const KEPT: usize = 4;
@@ -30,13 +30,11 @@ impl Scratch {
     }
 
     pub(crate) fn as_slice(&self) -> &[f32] {
-        // SAFETY: `len` floats lie in the lines, which are nothing but floats.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        &floats(&self.lines)[..self.len]
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: as in `as_slice`, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        &mut floats_mut(&mut self.lines)[..self.len]
     }
 }
 

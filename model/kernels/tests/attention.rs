@@ -5,7 +5,7 @@ mod common;
 use std::ops::Range;
 
 use common::{assert_close, assert_same_bits, each_isa, in_pools, numbers, scaled};
-use lacuna_kernels::{AttentionArgs, Isa, Precision, Span, attention_in};
+use lacuna_kernels::{AttentionArgs, Isa, Precision, PrefixPanels, Span, attention_in};
 
 /// A problem that owns its numbers.
 #[derive(Clone)]
@@ -50,22 +50,27 @@ impl Problem {
     }
 
     fn solve_in(&self, precision: Precision) -> Vec<f32> {
-        let args = AttentionArgs {
+        let mut out = vec![f32::NAN; self.q.len()];
+        attention_in(self.args(), precision, &mut out);
+        out
+    }
+
+    fn args(&self) -> AttentionArgs<'_> {
+        AttentionArgs {
             q: &self.q,
             k: &self.k,
             v: &self.v,
+            tokens: self.tokens,
             prefix_k: &self.prefix_k,
             prefix_v: &self.prefix_v,
+            panels: None,
             batch: self.batch,
             heads: self.heads,
             kv_heads: self.kv_heads,
             dim: self.dim,
             scale: 0.7,
             span: self.span,
-        };
-        let mut out = vec![f32::NAN; self.q.len()];
-        attention_in(args, precision, &mut out);
-        out
+        }
     }
 
     fn visible(&self, token: usize) -> Range<usize> {
@@ -230,4 +235,75 @@ fn huge_scores_pick_one_value_and_equal_keys_average() {
     problem.prefix_k.fill(0.25);
     let want = problem.twin();
     each_isa(|isa| assert_close(&problem.solve(), &want, 1e-5, isa.name()));
+}
+
+#[test]
+fn panels_that_were_kept_change_no_bit() {
+    for (span, prefix) in
+        SPANS.into_iter().flat_map(|span| [0, 63, 64, 150, 300].map(|prefix| (span, prefix)))
+    {
+        let problem = Problem::new((2, 9, prefix), (4, 2, 40), span);
+        let row = 2 * 40;
+        each_isa_and_precision(|_, precision| {
+            let expected = problem.solve_in(precision);
+            let mut panels = PrefixPanels::new(2, 40, precision);
+            // Grown in two parts, and rolled back between, as a cache is.
+            let part = 100.min(prefix) * row;
+            let other = numbers(9, 260 * row);
+            panels.extend(&problem.prefix_k[..part], &problem.prefix_v[..part]);
+            panels.extend(
+                &[&problem.prefix_k[..part], &other].concat(),
+                &[&problem.prefix_v[..part], &other].concat(),
+            );
+            panels.truncate(100.min(prefix));
+            panels.extend(&problem.prefix_k, &problem.prefix_v);
+            let mut out = vec![f32::NAN; problem.q.len()];
+            attention_in(AttentionArgs { panels: Some(&panels), ..problem.args() }, precision, &mut out);
+            assert_same_bits(&out, &expected, &format!("{span:?} over {prefix} in {precision:?}"));
+        });
+    }
+}
+
+#[test]
+fn panels_of_less_or_of_another_kind_are_not_used() {
+    let problem = Problem::new((1, 3, 200), (2, 1, 16), Span::Causal { window: None });
+    each_isa_and_precision(|_, precision| {
+        let expected = problem.solve_in(precision);
+        let other = if precision == Precision::F32 { Precision::Bf16 } else { Precision::F32 };
+        let mut kinds = [PrefixPanels::new(1, 16, precision), PrefixPanels::new(1, 16, other)];
+        kinds[0].extend(&numbers(7, 150 * 16), &numbers(8, 150 * 16)); // two blocks of three, and wrong
+        kinds[1].extend(&problem.prefix_k, &problem.prefix_v);
+        for panels in &kinds {
+            let mut out = vec![f32::NAN; problem.q.len()];
+            attention_in(AttentionArgs { panels: Some(panels), ..problem.args() }, precision, &mut out);
+            assert_same_bits(&out, &expected, &format!("asked in {precision:?}"));
+        }
+    });
+}
+
+#[test]
+fn the_last_queries_have_the_bits_they_have_among_all() {
+    for span in SPANS {
+        let whole = Problem::new((3, 11, 70), (4, 2, 24), span);
+        let (query, key) = (4 * 24, 2 * 24);
+        each_isa_and_precision(|_, precision| {
+            let expected = whole.solve_in(precision);
+            for (queries, room) in [(1, 11), (1, 16), (4, 13), (11, 12)] {
+                // What lies in the room that nobody fills is never read.
+                let roomy = |own: &[f32]| -> Vec<f32> {
+                    let spare = vec![f32::NAN; (room - 11) * key];
+                    own.chunks_exact(11 * key).flat_map(|own| [own, &spare].concat()).collect()
+                };
+                let last = |rows: &[f32]| -> Vec<f32> {
+                    rows.chunks_exact(11 * query)
+                        .flat_map(|rows| rows[(11 - queries) * query..].to_vec())
+                        .collect()
+                };
+                let (q, k, v) = (last(&whole.q), roomy(&whole.k), roomy(&whole.v));
+                let mut out = vec![f32::NAN; q.len()];
+                attention_in(AttentionArgs { q: &q, k: &k, v: &v, ..whole.args() }, precision, &mut out);
+                assert_same_bits(&out, &last(&expected), &format!("{span:?}: {queries} of 11 in {room}"));
+            }
+        });
+    }
 }

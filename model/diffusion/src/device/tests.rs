@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::backend::{Backend, Cpu};
+use crate::branches::Branches;
 use crate::canvas::Frameset;
 use crate::config::Noise;
 use crate::denoise::{Condensing, Rules, condense};
@@ -89,6 +90,11 @@ fn every_pass_is_the_processor_s() {
         let branches = ids(3 * 11, 3);
         let expected = cpu.branch(&branches, 3, &cancel).unwrap();
         near(&net.branch(&branches, 3, &cancel).unwrap(), &expected, "branches");
+        let mut grown = [Branches::new(3), Branches::new(3)];
+        for next in ids(6, 5).chunks(3) {
+            let found = net.grow(&mut grown[0], next, &cancel).unwrap();
+            near(&found, &cpu.grow(&mut grown[1], next, &cancel).unwrap(), "branches that grow");
+        }
         near(&net.logits(&expected[..5 * 64]).unwrap(), &cpu.logits(&expected[..5 * 64]).unwrap(), "head");
         let (states, next) = (&expected[..33 * 64], ids(33, 6));
         near(&net.log_probs(states, &next).unwrap(), &cpu.log_probs(states, &next).unwrap(), "scores");

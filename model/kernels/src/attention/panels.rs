@@ -1,13 +1,14 @@
 //! Keys and values packed by blocks of 64 positions, in the precision they are multiplied in.
 //!
 //! A block holds its keys transposed, `[depth, 64]`, then its values, `[64 / VALUES, width]`, both in whole lines. Blocks
-//! that lie wholly inside the prefix are packed once, the others for each sequence.
+//! that lie wholly inside the prefix are packed once, and kept between calls by who wants it; the others for each sequence.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::{AttentionArgs, BLOCK, Shape};
 use crate::isa::Isa;
-use crate::pack::{self, LINE};
+use crate::pack::{self, LINE, Line, Precision, floats, floats_mut};
 use crate::parallel::{self, SharedMut};
 use crate::scratch::Scratch;
 use crate::simd::{Op, Simd};
@@ -17,6 +18,8 @@ use crate::tile::{Element, Pair};
 pub(super) trait Operand: Element + Send + Sync {
     /// Values in an element.
     const VALUES: usize;
+    /// What it stands for.
+    const PRECISION: Precision;
     /// Writes `from · factor` to `to`, whose last elements become zero where `from` ends before.
     fn narrow<S: Simd>(simd: S, from: &[f32], factor: f32, to: &mut [Self]);
     /// Replaces `len` floats by `len / VALUES` elements at the same place.
@@ -30,6 +33,7 @@ pub(super) trait Operand: Element + Send + Sync {
 
 impl Operand for f32 {
     const VALUES: usize = 1;
+    const PRECISION: Precision = Precision::F32;
     #[inline(always)]
     fn narrow<S: Simd>(_: S, from: &[f32], factor: f32, to: &mut [Self]) {
         let (to, rest) = to.split_at_mut(from.len());
@@ -51,6 +55,7 @@ impl Operand for f32 {
 
 impl Operand for Pair {
     const VALUES: usize = 2;
+    const PRECISION: Precision = Precision::Bf16;
     #[inline(always)]
     fn narrow<S: Simd>(simd: S, from: &[f32], factor: f32, to: &mut [Self]) {
         let (mut from, mut to) = (from.chunks(2 * LINE), to.chunks_exact_mut(LINE));
@@ -91,64 +96,166 @@ impl Operand for Pair {
     }
 }
 
-/// The blocks from `shape.start` on. Key columns past the last position hold anything (nothing sees them), values zero.
-pub(super) struct Panels<E> {
-    shared: Scratch,
-    own: Scratch,
-    layout: Layout,
-    element: PhantomData<E>,
-}
-
-#[derive(Clone, Copy)]
+/// Sizes of a block, in elements.
+#[derive(Clone, Copy, Debug)]
 struct Layout {
-    /// Blocks of the prefix, and of a sequence, for each head.
-    shared_blocks: usize,
-    own_blocks: usize,
-    kv_heads: usize,
-    /// Elements along the keys' summed dimension, in whole lines.
+    /// Along the keys' summed dimension, in whole lines.
     depth: usize,
     /// Columns of the values, in whole lines.
     width: usize,
-    /// Elements in a block.
+    /// All of it.
     size: usize,
 }
 
-impl<E: Operand> Panels<E> {
-    pub(super) fn pack(isa: Isa, args: &AttentionArgs<'_>, shape: Shape) -> Self {
-        let boundary = (shape.prefix / BLOCK * BLOCK).max(shape.start);
-        let depth = args.dim.div_ceil(E::VALUES).next_multiple_of(LINE);
-        let width = args.dim.next_multiple_of(LINE);
-        let layout = Layout {
-            shared_blocks: (boundary - shape.start) / BLOCK,
-            own_blocks: (shape.total() - boundary).div_ceil(BLOCK),
-            kv_heads: args.kv_heads,
-            depth,
-            width,
-            size: depth * BLOCK + BLOCK / E::VALUES * width,
+impl Layout {
+    fn of<E: Operand>(dim: usize) -> Self {
+        let depth = dim.div_ceil(E::VALUES).next_multiple_of(LINE);
+        let width = dim.next_multiple_of(LINE);
+        Self { depth, width, size: depth * BLOCK + BLOCK / E::VALUES * width }
+    }
+}
+
+/// The whole blocks of a prefix, kept between calls: a cache that grows by a token need not be packed anew for each.
+#[derive(Clone, Debug)]
+pub struct PrefixPanels {
+    precision: Precision,
+    kv_heads: usize,
+    dim: usize,
+    blocks: usize,
+    /// `[blocks, kv_heads]` blocks.
+    memory: Vec<Line<f32>>,
+}
+
+impl PrefixPanels {
+    /// Without any block; for prefixes of `kv_heads` heads of `dim`, read in `precision`.
+    #[must_use]
+    pub fn new(kv_heads: usize, dim: usize, precision: Precision) -> Self {
+        Self { precision, kv_heads, dim, blocks: 0, memory: Vec::new() }
+    }
+
+    /// Packs what is new of the prefix `k` and `v`, `[positions, kv_heads, dim]` each.
+    ///
+    /// # Panics
+    /// When a slice does not have the length its shape says.
+    pub fn extend(&mut self, k: &[f32], v: &[f32]) {
+        match self.precision {
+            Precision::F32 => self.extend_in::<f32>(k, v),
+            Precision::Bf16 => self.extend_in::<Pair>(k, v),
+        }
+    }
+
+    /// Forgets what was packed of positions from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.blocks = self.blocks.min(len / BLOCK);
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.memory.capacity() * size_of::<Line<f32>>()
+    }
+
+    /// Bytes that one position takes.
+    #[must_use]
+    pub fn bytes_per_position(kv_heads: usize, dim: usize, precision: Precision) -> usize {
+        let layout = match precision {
+            Precision::F32 => Layout::of::<f32>(dim),
+            Precision::Bf16 => Layout::of::<Pair>(dim),
         };
-        let shared_count = args.kv_heads * layout.shared_blocks;
-        let own_count = args.batch * args.kv_heads * layout.own_blocks;
-        let mut shared = Scratch::take(shared_count * layout.size);
-        let mut own = Scratch::take(own_count * layout.size);
-        let (to_shared, to_own) = (SharedMut::new(shared.as_mut_slice()), SharedMut::new(own.as_mut_slice()));
-        let count = shared_count + own_count;
-        parallel::for_each(count, count * layout.size / 8, |i| {
-            let mut block =
-                Block { args, shape, layout, sequence: 0, kv_head: 0, position: 0, to: to_shared.get() };
-            if i < shared_count {
-                block.kv_head = i / layout.shared_blocks;
-                block.position = shape.start + i % layout.shared_blocks * BLOCK;
-                block.to = block.to.wrapping_add(i * layout.size);
-            } else {
-                let i = i - shared_count;
-                (block.sequence, block.kv_head) =
-                    (i / layout.own_blocks / args.kv_heads, i / layout.own_blocks % args.kv_heads);
-                block.position = boundary + i % layout.own_blocks * BLOCK;
-                block.to = to_own.get().wrapping_add(i * layout.size);
+        kv_heads * layout.size * size_of::<f32>() / BLOCK
+    }
+
+    fn extend_in<E: Operand>(&mut self, k: &[f32], v: &[f32]) {
+        let row = self.kv_heads * self.dim;
+        assert!(k.len().is_multiple_of(row), "k is [positions, {}, {}]", self.kv_heads, self.dim);
+        assert_eq!(v.len(), k.len(), "v has the shape of k");
+        let prefix = k.len() / row;
+        let (first, blocks) = (self.blocks, prefix / BLOCK);
+        if blocks <= first {
+            return;
+        }
+        let layout = Layout::of::<E>(self.dim);
+        self.memory.resize(self.memory.len().max(blocks * self.kv_heads * layout.size / LINE), Line::ZERO);
+        let source = Source {
+            prefix: [k, v],
+            own: [&[], &[]],
+            positions: prefix..prefix,
+            room: 0,
+            kv_heads: self.kv_heads,
+            dim: self.dim,
+        };
+        let to = SharedMut::new(floats_mut(&mut self.memory));
+        source.pack_shared::<E>(Isa::current(), first * self.kv_heads..blocks * self.kv_heads, layout, to);
+        self.blocks = blocks;
+    }
+}
+
+/// The blocks from `shape.start` on. Key columns past the last position hold anything (nothing sees them), values zero.
+pub(super) struct Panels<'a, E> {
+    shared: Shared<'a>,
+    own: Scratch,
+    layout: Layout,
+    /// Blocks that all sequences share, and those of each sequence.
+    shared_blocks: usize,
+    own_blocks: usize,
+    kv_heads: usize,
+    element: PhantomData<E>,
+}
+
+/// Whole blocks of the prefix, `[blocks, kv_heads]`.
+enum Shared<'a> {
+    /// From position 0 on; `skipped` blocks lie before the first that is seen.
+    Kept { panels: &'a PrefixPanels, skipped: usize },
+    /// From the first that is seen on.
+    Made(Scratch),
+}
+
+impl<'a, E: Operand> Panels<'a, E> {
+    pub(super) fn pack(isa: Isa, args: &AttentionArgs<'a>, shape: Shape) -> Self {
+        let boundary = (shape.prefix / BLOCK * BLOCK).max(shape.start);
+        let layout = Layout::of::<E>(args.dim);
+        let skipped = shape.start / BLOCK;
+        let shared_blocks = boundary / BLOCK - skipped;
+        let own_blocks = (shape.prefix + shape.tokens - boundary).div_ceil(BLOCK);
+        let source = Source {
+            prefix: [args.prefix_k, args.prefix_v],
+            own: [args.k, args.v],
+            positions: shape.prefix..shape.prefix + shape.tokens,
+            room: shape.room,
+            kv_heads: args.kv_heads,
+            dim: args.dim,
+        };
+        let holds_all = |panels: &&PrefixPanels| {
+            let same = (panels.precision, panels.kv_heads, panels.dim);
+            same == (E::PRECISION, args.kv_heads, args.dim) && panels.blocks >= boundary / BLOCK
+        };
+        let shared = match args.panels.filter(holds_all) {
+            Some(panels) => Shared::Kept { panels, skipped },
+            None => {
+                let mut made = Scratch::take(shared_blocks * args.kv_heads * layout.size);
+                let to = SharedMut::new(made.as_mut_slice()).before(skipped * args.kv_heads * layout.size);
+                let blocks = skipped * args.kv_heads..boundary / BLOCK * args.kv_heads;
+                source.pack_shared::<E>(isa, blocks, layout, to);
+                Shared::Made(made)
             }
-            isa.run(Pack { block, element: PhantomData::<E> });
+        };
+        let own_count = args.batch * args.kv_heads * own_blocks;
+        let mut own = Scratch::take(own_count * layout.size);
+        let to = SharedMut::new(own.as_mut_slice());
+        parallel::for_each(own_count, own_count * layout.size / 8, |i| {
+            let (pair, block) = (i / own_blocks, i % own_blocks);
+            source.pack_block::<E>(
+                isa,
+                Block {
+                    sequence: pair / args.kv_heads,
+                    kv_head: pair % args.kv_heads,
+                    position: boundary + block * BLOCK,
+                    layout,
+                    to: to.get().wrapping_add(i * layout.size),
+                },
+            );
         });
-        Self { shared, own, layout, element: PhantomData }
+        Self { shared, own, layout, shared_blocks, own_blocks, kv_heads: args.kv_heads, element: PhantomData }
     }
 
     /// Elements along the keys' summed dimension.
@@ -163,13 +270,18 @@ impl<E: Operand> Panels<E> {
 
     /// Keys of the block from `block · 64` past the start, `[key_depth, 64]`.
     pub(super) fn keys(&self, sequence: usize, kv_head: usize, block: usize) -> *const E {
-        let Layout { shared_blocks, own_blocks, kv_heads, size, .. } = self.layout;
-        let (panels, index) = if block < shared_blocks {
-            (&self.shared, kv_head * shared_blocks + block)
+        let (memory, index) = if block < self.shared_blocks {
+            match &self.shared {
+                Shared::Kept { panels, skipped } => {
+                    (floats(&panels.memory), (skipped + block) * self.kv_heads + kv_head)
+                }
+                Shared::Made(made) => (made.as_slice(), block * self.kv_heads + kv_head),
+            }
         } else {
-            (&self.own, (sequence * kv_heads + kv_head) * own_blocks + block - shared_blocks)
+            let pair = sequence * self.kv_heads + kv_head;
+            (self.own.as_slice(), pair * self.own_blocks + block - self.shared_blocks)
         };
-        panels.as_slice()[index * size..][..size].as_ptr().cast()
+        memory[index * self.layout.size..][..self.layout.size].as_ptr().cast()
     }
 
     /// Values of the same block, `[64 / VALUES, value_width]`.
@@ -185,37 +297,63 @@ pub(super) fn elements_mut<E: Operand>(floats: &mut [f32]) -> &mut [E] {
     unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }
 
+/// Keys and values where they lie.
+struct Source<'a> {
+    /// `[prefix, kv_heads, dim]` each.
+    prefix: [&'a [f32]; 2],
+    /// `[batch, room, kv_heads, dim]` each.
+    own: [&'a [f32]; 2],
+    /// Absolute positions of a sequence's own tokens: the prefix ends where they begin.
+    positions: Range<usize>,
+    room: usize,
+    kv_heads: usize,
+    dim: usize,
+}
+
 /// One block to pack, and where.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    args: &'a AttentionArgs<'a>,
-    shape: Shape,
-    layout: Layout,
+struct Block {
     sequence: usize,
     kv_head: usize,
+    /// Its first absolute position.
     position: usize,
+    layout: Layout,
     to: *mut f32,
 }
 
-impl<'a> Block<'a> {
-    /// This head's row for position `at` of the block, in `cached` or in the sequence's `own`.
+impl<'a> Source<'a> {
+    /// Packs the `blocks` (block · kv_heads + head) of the prefix; block 0 of head 0 goes to `to`.
+    fn pack_shared<E: Operand>(&self, isa: Isa, blocks: Range<usize>, layout: Layout, to: SharedMut) {
+        let count = blocks.len();
+        parallel::for_each(count, count * layout.size / 8, |i| {
+            let i = blocks.start + i;
+            let (block, kv_head) = (i / self.kv_heads, i % self.kv_heads);
+            let to = to.get().wrapping_add(i * layout.size);
+            self.pack_block::<E>(isa, Block { sequence: 0, kv_head, position: block * BLOCK, layout, to });
+        });
+    }
+
+    fn pack_block<E: Operand>(&self, isa: Isa, block: Block) {
+        isa.run(Pack { source: self, block, element: PhantomData::<E> });
+    }
+
+    /// The row of keys (`part` 0) or values (1) at absolute `position`.
     #[inline(always)]
-    fn row(&self, cached: &'a [f32], own: &'a [f32], at: usize) -> Option<&'a [f32]> {
-        let (Shape { prefix, tokens, .. }, p) = (self.shape, self.position + at);
-        let (source, token) = if p < prefix {
-            (cached, p)
-        } else if p < prefix + tokens {
-            (own, self.sequence * tokens + p - prefix)
+    fn row(&self, part: usize, block: &Block, position: usize) -> Option<&'a [f32]> {
+        let (source, token) = if position < self.positions.start {
+            (self.prefix[part], position)
+        } else if position < self.positions.end {
+            (self.own[part], block.sequence * self.room + position - self.positions.start)
         } else {
             return None;
         };
-        let dim = self.args.dim;
-        Some(&source[(token * self.args.kv_heads + self.kv_head) * dim..][..dim])
+        Some(&source[(token * self.kv_heads + block.kv_head) * self.dim..][..self.dim])
     }
 }
 
 struct Pack<'a, E> {
-    block: Block<'a>,
+    source: &'a Source<'a>,
+    block: Block,
     element: PhantomData<E>,
 }
 
@@ -223,11 +361,12 @@ impl<E: Operand> Op for Pack<'_, E> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Block { args, layout: Layout { depth, width, size, .. }, to, .. } = self.block;
+        let Self { source, block, .. } = self;
+        let Block { layout: Layout { depth, width, size }, to, position, .. } = block;
         let mut rows = Scratch::take(LINE * depth); // [16, depth]
         for group in (0..BLOCK).step_by(LINE) {
             for (at, row) in elements_mut::<E>(rows.as_mut_slice()).chunks_exact_mut(depth).enumerate() {
-                match self.block.row(args.prefix_k, args.k, group + at) {
+                match source.row(0, &block, position + group + at) {
                     Some(key) => E::narrow(simd, key, 1.0, row),
                     None => break,
                 }
@@ -245,9 +384,9 @@ impl<E: Operand> Op for Pack<'_, E> {
             std::slice::from_raw_parts_mut(to.cast::<E>().add(depth * BLOCK), size - depth * BLOCK)
         };
         for (i, row) in values.chunks_exact_mut(width).enumerate() {
-            let at = i * E::VALUES;
-            let odd = if E::VALUES == 2 { self.block.row(args.prefix_v, args.v, at + 1) } else { None };
-            E::stack([self.block.row(args.prefix_v, args.v, at), odd], row);
+            let at = position + i * E::VALUES;
+            let odd = if E::VALUES == 2 { source.row(1, &block, at + 1) } else { None };
+            E::stack([source.row(1, &block, at), odd], row);
         }
     }
 }
