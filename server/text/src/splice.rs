@@ -180,12 +180,11 @@ impl<'a> Judge<'a> {
     fn errors_with(&mut self, change: &Change) -> usize {
         let Some((tree, parser)) = &mut self.syntax else { return 0 };
         let edit = Edit::single(change.clone());
-        let (mut old, mut text) = (Tree::clone(tree), self.snapshot.text().clone());
+        let mut text = self.snapshot.text().clone();
         if edit.apply(&mut text).is_err() {
             return 0;
         }
-        syntax::edit_tree(&mut old, &self.snapshot.source(), &edit);
-        let new = syntax::reparse(parser, &text, &old);
+        let new = syntax::reparse_after(parser, &self.snapshot.source(), tree, &edit, &text);
         new.map_or(0, |tree| syntax::error_count(&tree))
     }
 

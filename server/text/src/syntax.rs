@@ -45,10 +45,31 @@ pub fn parse_near(
 }
 
 /// Parses the same part of a text as `old`, which is already edited to fit it.
-#[must_use]
-pub fn reparse(parser: &mut Parser, text: &Rope, old: &Tree) -> Option<Tree> {
+fn reparse(parser: &mut Parser, text: &Rope, old: &Tree) -> Option<Tree> {
     parser.set_included_ranges(&old.included_ranges()).ok()?;
     parse(parser, text, Some(old))
+}
+
+/// Parses the same part of a text as `tree`, which is that of the text before `edit`.
+///
+/// tree-sitter moves the start of what it reads behind what is inserted right there, at the beginning of a document above
+/// all, and would not see it.
+#[must_use]
+pub fn reparse_after(
+    parser: &mut Parser,
+    before: &Source<'_>,
+    tree: &Tree,
+    edit: &Edit,
+    text: &Rope,
+) -> Option<Tree> {
+    let mut old = tree.clone();
+    edit_tree(&mut old, before, edit);
+    let mut ranges = old.included_ranges();
+    if let (Some(now), Some(was)) = (ranges.first_mut(), tree.included_ranges().first()) {
+        (now.start_byte, now.start_point) = (was.start_byte, was.start_point);
+    }
+    parser.set_included_ranges(&ranges).ok()?;
+    parse(parser, text, Some(&old))
 }
 
 /// Parses what the parser's included ranges name, reading the rope by chunks.

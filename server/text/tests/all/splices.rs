@@ -157,6 +157,21 @@ fn rejected_with_a_reason() {
     assert_eq!(splice(&document.snapshot(), &plan, "c"), Err(stale));
 }
 
+/// The first byte of a document is where tree-sitter overlooks what is inserted.
+#[test]
+fn syntax_counts_at_the_beginning_of_a_document_too() {
+    for text in ["‸", "‸\n", "‸\n\nfn a() {}\n"] {
+        for candidate in ["}", "fn a(", "let x = ;"] {
+            check_syntax(Language::Rust, text, candidate);
+        }
+        let (_, spliced) = splice_at(text, Language::Rust, "fn b() {}");
+        assert!(spliced.is_ok(), "{text:?}: {spliced:?}");
+    }
+    check_syntax(Language::Python, "‸\n", "def f(");
+    let large = format!("‸\n\n{}", "fn a() {}\n\n".repeat(20_000));
+    check_syntax(Language::Rust, &large, "}");
+}
+
 fn check_syntax(language: Language, text: &str, candidate: &str) {
     let (_, spliced) = splice_at(text, language, candidate);
     assert!(matches!(spliced, Err(Rejected::Syntax { before, after }) if after > before), "{spliced:?}");
