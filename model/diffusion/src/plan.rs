@@ -91,6 +91,8 @@ pub struct Load {
 
 /// Tokens that the encoder reads at once, at least: a larger chunk reads the weights less often.
 pub(crate) const ENCODE_ROWS: usize = 1024;
+/// As above where there is room for it, and its buffers are still small beside the weights: at most one part in so many.
+const ENCODE_ROWS_BEST: (usize, usize) = (2048, 20);
 /// The context is never planned below this.
 const CONTEXT_MIN: usize = 256;
 
@@ -128,8 +130,13 @@ impl MemoryPlan {
     /// What `load` takes with a context of `context` positions.
     #[must_use]
     pub fn new(config: &Config, load: Load, context: usize) -> Self {
+        Self::reading(ENCODE_ROWS, config, load, context)
+    }
+
+    /// As [`MemoryPlan::new`], with room to read `encode_rows` tokens at once.
+    fn reading(encode_rows: usize, config: &Config, load: Load, context: usize) -> Self {
         let step_rows = load.batch * load.canvas;
-        let rows = step_rows.max(ENCODE_ROWS.min(context.max(1)));
+        let rows = step_rows.max(encode_rows.min(context.max(1)));
         Self {
             format: load.format,
             context,
@@ -159,7 +166,8 @@ impl MemoryPlan {
         self.weight_bytes + self.kv_bytes + self.buffer_bytes
     }
 
-    /// The plan with the largest context up to `wanted` that fits into `free` bytes.
+    /// The plan with the largest context up to `wanted` that fits into `free` bytes. Where that is all of it, and larger
+    /// buffers fit too, prompts are read in larger chunks.
     ///
     /// # Errors
     /// [`DoesNotFit`] where not even `least` positions fit.
@@ -172,7 +180,10 @@ impl MemoryPlan {
         let fits = |context| Self::new(config, load, context).total() <= free;
         let least = least.min(wanted).max(1);
         if fits(wanted) {
-            return Ok(Self::new(config, load, wanted));
+            let (rows, share) = ENCODE_ROWS_BEST;
+            let best = Self::reading(rows, config, load, wanted);
+            let small = best.buffer_bytes <= best.weight_bytes / share;
+            return Ok(if small && best.total() <= free { best } else { Self::new(config, load, wanted) });
         }
         if !fits(least) {
             let smaller = [WeightFormat::Bf16, WeightFormat::Q8, WeightFormat::Q4].into_iter();

@@ -71,6 +71,29 @@ fn the_largest_context_that_fits_is_taken() {
 }
 
 #[test]
+fn prompts_are_read_in_larger_chunks_where_there_is_room() {
+    let config = Shape::Full26b.config().unwrap();
+    let fit = |format, context, free| {
+        let plan = MemoryPlan::fit(&config, load(format), (context, context), free).unwrap();
+        assert!(plan.total() <= free, "{plan}");
+        plan
+    };
+    let plenty = 139 << 30;
+    for format in [WeightFormat::Bf16, WeightFormat::Q8, WeightFormat::Q4] {
+        assert_eq!(fit(format, 8192, plenty).rows, 2048);
+        let small = plan(format, 8192);
+        assert_eq!(
+            fit(format, 8192, small.total()),
+            small,
+            "what fits is not refused for the sake of larger chunks"
+        );
+    }
+    let long = fit(WeightFormat::Q4, 131_072, plenty);
+    assert!(long.rows == 1024, "with rotary tables that long, they would be large beside 4 bits: {long}");
+    assert_eq!(fit(WeightFormat::Bf16, 600, plenty).rows, 600, "no more than the context");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_with_the_numbers_and_a_way_out() {
     let config = Shape::Full26b.config().unwrap();
     let refused = MemoryPlan::largest(&config, load(WeightFormat::Bf16), 8192, 24_000_000_000).unwrap_err();

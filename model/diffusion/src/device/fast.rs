@@ -16,6 +16,7 @@ use crate::accept;
 use crate::config::Noise;
 use crate::denoise::{Condensing, Rules};
 use crate::noise::{Generator, NoiseSource};
+use crate::plan::ENCODE_ROWS;
 use lacuna_engine::{CancelToken, EngineError};
 use lacuna_kernels::device::DeviceError;
 use lacuna_kernels::device::ops::{CanvasState, ExactSoft, gather, logits, soft_embedding_exact};
@@ -59,7 +60,9 @@ impl DeviceNet {
     /// How many canvases from the first one on have room side by side, in the buffers and in the head; at least one.
     fn group(&self, batch: &[Condensing]) -> usize {
         let length = batch.first().map_or(1, |c| c.canvas.tokens.len().max(1));
-        let most = (self.buffers.rows_max() / length).max(1);
+        // Where prompts are read in larger chunks, steps stay as large as they were: the first frame is not to wait for more.
+        let rows = self.plan.step_rows.max(ENCODE_ROWS).min(self.buffers.rows_max());
+        let most = (rows / length).max(1);
         let holes = batch.iter().take(most).scan(0, |rows, c| {
             *rows += c.canvas.hole_len;
             Some(*rows)

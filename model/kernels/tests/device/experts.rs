@@ -56,7 +56,7 @@ fn routing_picks_the_best_and_shares_among_them() {
 #[test]
 fn grouping_is_a_stable_sort() {
     for device in devices() {
-        for (slots, experts) in [(1, 1), (7, 3), (100, 128), (1000, 5), (3000, 300)] {
+        for (slots, experts) in [(1, 1), (7, 3), (100, 128), (1000, 5), (3000, 300), (16384, 128)] {
             let ids: Vec<u32> = numbers(9, slots).iter().map(|x| ((x * x) * experts as f32) as u32).collect();
             let buffer = device.buffer_of(&ids).unwrap();
             let groups = Groups::new(&device, experts, slots + 3).unwrap();
