@@ -15,7 +15,7 @@ fn refused(args: &[&str], line: &str) {
 fn a_build_without_cuda_says_so() {
     refused(
         &["fill", "fixtures/text/stack.rs", "--device", "cuda"],
-        "the model at built-in cannot be used: the device is `cuda`, and this build runs on the CPU only; set it to `auto` \
+        "the built-in model cannot be used: the device is `cuda`, and this build runs on the CPU only; set it to `auto` \
          or `cpu`, or build with --features cuda",
     );
 }
@@ -24,7 +24,7 @@ fn a_build_without_cuda_says_so() {
 fn weights_in_few_bits_are_for_gpus() {
     refused(
         &["fill", "fixtures/text/stack.rs", "--precision", "q4"],
-        "the model at built-in cannot be used: weights in 8 or 4 bits run on a GPU only; choose auto, f32 or bf16 on the CPU",
+        "the built-in model cannot be used: weights in 8 or 4 bits run on a GPU only; choose auto, f32 or bf16 on the CPU",
     );
 }
 

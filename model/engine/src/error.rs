@@ -15,7 +15,7 @@ pub enum EngineError {
     #[error("this model cannot do that: {0}")]
     Unsupported(String),
     /// The model's files are missing, damaged or contradict each other.
-    #[error("the model at {path} cannot be used: {reason}")]
+    #[error("{} cannot be used: {reason}", named(path))]
     Model {
         /// The directory or file, or `built-in`.
         path: String,
@@ -33,4 +33,12 @@ pub enum EngineError {
     /// What the engine ran on is lost to it for good (a GPU after a fault, say): another one must be loaded, and may run elsewhere.
     #[error("the engine cannot go on: {0}")]
     Lost(String),
+}
+
+/// A model as a sentence begins with it.
+fn named(path: &str) -> String {
+    match path {
+        "built-in" => "the built-in model".to_owned(),
+        _ => format!("the model at {path}"),
+    }
 }

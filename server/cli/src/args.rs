@@ -56,7 +56,8 @@ pub enum Command {
 #[derive(Debug, Default, Args)]
 #[command(
     after_help = "Editors start this by themselves. Settings come from the editor (section lacuna) and from\n\
-    lacuna.toml in a workspace folder; --schema prints what there is. The log goes to standard error."
+    lacuna.toml in a workspace folder; --schema prints what there is. The log goes to standard error;\n\
+    the environment variable LACUNA_LOG (error, warn, info, debug, trace) says how much."
 )]
 pub struct Lsp {
     /// Standard input and output; the only way there is, so it may be left out

@@ -11,7 +11,7 @@ use lacuna_diffusion::{
 use lacuna_engine::{CancelToken, Engine, EngineError};
 use lacuna_lsp::settings::{Device, EngineSettings, Precision};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Loads the model that the command line names, or the built-in one.
 ///
@@ -19,6 +19,7 @@ use std::path::PathBuf;
 /// Zero threads, or a model or a device that cannot be used.
 pub fn load(args: &ModelArgs) -> Result<DiffusionEngine, Failure> {
     let threads = at_least_one("--threads", args.threads)?;
+    check_directory(args.model.as_deref())?;
     let options = LoadOptions {
         model: args.model.clone(),
         threads,
@@ -29,6 +30,19 @@ pub fn load(args: &ModelArgs) -> Result<DiffusionEngine, Failure> {
     let engine = lacuna_diffusion::load_with(&options, &|event| loading.event(event))?;
     tracing::debug!(model = ?engine.info(), "loaded");
     Ok(engine)
+}
+
+/// The name of a model on a hub looks like a path, and would be a missing file in it.
+fn check_directory(model: Option<&Path>) -> Result<(), EngineError> {
+    match model {
+        Some(path) if !path.exists() => Err(EngineError::Model {
+            path: path.display().to_string(),
+            reason: "there is no such directory; it takes one with config.json, tokenizer.json and model.safetensors, and \
+                     downloads nothing (`hf download NAME --local-dir DIR` does)"
+                .to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl From<PrecisionArg> for PrecisionChoice {
@@ -78,6 +92,7 @@ pub fn load_for_server(settings: &EngineSettings) -> Result<Box<dyn Engine>, Eng
         Precision::Q8 => PrecisionChoice::Q8,
         Precision::Q4 => PrecisionChoice::Q4,
     };
+    check_directory(settings.model.as_deref())?;
     let threads = settings.threads.map(NonZero::get);
     let engine =
         lacuna_diffusion::load(&LoadOptions { model: settings.model.clone(), threads, precision, device })?;

@@ -174,6 +174,12 @@ fn models_that_are_not_there_are_named() {
         "the model at nowhere cannot be used",
     );
     refused(&["doctor", "--model", "nowhere"], &[], "the model at nowhere cannot be used");
+    refused(
+        &["doctor", "--model", "some/name"],
+        &[],
+        "there is no such directory; it takes one with config.json",
+    );
+    refused(&["doctor", "--precision", "q4"], &[], "the built-in model cannot be used");
     refused(&["replay", "--model", "nowhere", "--replay", "in", "--out", "out"], &[], "nowhere");
 }
 
