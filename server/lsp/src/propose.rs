@@ -120,11 +120,11 @@ pub fn settings_for(shared: &Shared, view: &View) -> std::result::Result<Arc<Set
 fn refusal(settings: &Settings, view: &View, path: Option<&str>) -> Option<String> {
     let bytes = view.snapshot.len();
     if !settings.enabled {
-        Some("the setting `enabled` is off here".to_owned())
+        Some("Lacuna is switched off here (`enabled`); the command `lacuna.toggle` switches it on".to_owned())
     } else if !settings.allows_language(&view.language_id) {
         Some(format!("the setting `languages` is off for `{}`", view.language_id))
-    } else if !settings.allows(&view.language_id, path) {
-        Some("the setting `files` leaves it out".to_owned())
+    } else if let Some(why) = path.and_then(|path| settings.files.refusal(path)) {
+        Some(why)
     } else if bytes > INFERENCE_BYTES_MAX {
         let (is, most) = (bytes >> 20, INFERENCE_BYTES_MAX >> 20);
         Some(format!("it has {is} MB, and only documents up to {most} MB are planned on"))

@@ -84,6 +84,21 @@ impl FileFilter {
         (self.include.is_empty() || self.included.is_match(path)) && !self.excluded.is_match(path)
     }
 
+    /// Why the file at `path` does not pass, by the pattern that keeps it out.
+    #[must_use]
+    pub fn refusal(&self, path: &str) -> Option<String> {
+        if self.allows(path) {
+            return None;
+        }
+        let matched = self.excluded.matches(path.trim_start_matches('/'));
+        // Each pattern is two globs, see [`globs`].
+        let pattern = matched.first().and_then(|glob| self.exclude.get(glob / 2));
+        Some(match pattern {
+            Some(pattern) => format!("the setting `files.exclude` has `{pattern}`"),
+            None => "the setting `files.include` has no pattern for it".to_owned(),
+        })
+    }
+
     /// The include patterns, as written.
     #[must_use]
     pub fn include(&self) -> &[String] {

@@ -313,6 +313,17 @@ fn languages_answer_to_their_names_and_dialects() {
 }
 
 #[test]
+fn a_file_that_is_left_out_is_told_the_pattern() {
+    let owned = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+    let files = FileFilter::new(owned(&["src/**"]), owned(&["*.pem", "gen/", "*.key"])).unwrap();
+    assert_eq!(files.refusal("src/main.rs"), None);
+    let why = |path: &str| files.refusal(path).unwrap();
+    assert_eq!(why("src/gen.key"), "the setting `files.exclude` has `*.key`");
+    assert_eq!(why("/src/a/gen/b.rs"), "the setting `files.exclude` has `gen/`");
+    assert_eq!(why("tools/a.rs"), "the setting `files.include` has no pattern for it");
+}
+
+#[test]
 fn files_pass_by_pattern() {
     let check = |include: &[&str], exclude: &[&str], on: &[&str], off: &[&str]| {
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
