@@ -165,6 +165,16 @@ fn the_plugin_cycles_both_ways() {
 }
 
 #[test]
+fn the_plugin_asks_and_dismisses() {
+    check("plugin_asks_and_dismisses");
+}
+
+#[test]
+fn the_plugin_says_why_nothing_comes() {
+    check("plugin_says_why_nothing_comes");
+}
+
+#[test]
 fn the_plugin_maps_keys_as_told() {
     check("plugin_maps_keys_as_told");
 }

@@ -143,6 +143,41 @@ function cases.plugin_cycles()
   editor:quit()
 end
 
+-- What the model is too unsure of comes when a person asks, and goes when told to.
+function cases.plugin_asks_and_dismisses()
+  local setup = { settings = { minConfidence = 1 } }
+  local editor = Editor.open('point.rs', texts.RUST, { setup = setup }, 'plugin_user.lua')
+  editor:insert_behind('Point::new(self.x - other.x')
+  local answered = editor:answered()
+  editor:type(', ')
+  editor:wait('an answer', function()
+    return editor:answered() > answered
+  end)
+  assert(not editor:ghost(), 'shown although unsure')
+  editor:keys('<M-Bslash>')
+  editor:wait_for_ghost()
+  editor:keys('<C-]>')
+  editor:wait('its end', function()
+    return not editor:ghost()
+  end)
+  editor:keys('<M-Bslash>')
+  local expected = ghosts.lines_with(editor, editor:wait_for_ghost())
+  editor:keys('<M-CR>')
+  editor:wait_for_lines(expected)
+  editor:quit()
+end
+
+function cases.plugin_says_why_nothing_comes()
+  local setup = { settings = { languages = { rust = false } } }
+  local editor = Editor.open('point.rs', texts.RUST, { setup = setup }, 'plugin_user.lua')
+  editor:insert_behind('Point::new(self.x - other.x')
+  editor:keys('<M-Bslash>')
+  editor:wait('the reason', function()
+    return editor:messages():find('Lacuna: no proposals in point.rs: the setting `languages` is off for `rust`', 1, true)
+  end)
+  editor:quit()
+end
+
 -- A key that is something else elsewhere stays that where there is nothing to accept; others are not mapped at all.
 function cases.plugin_maps_keys_as_told()
   local keymap = { accept = '<Tab>', accept_word = false }

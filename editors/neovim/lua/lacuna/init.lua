@@ -1,7 +1,14 @@
 -- What a user configures and calls: setup, acceptance of ghost text, the state for a status line.
 local M, waiting, keymap = {}, {}, {
   accept = '<M-CR>', accept_word = '<M-Right>', accept_line = '<M-C-Right>', next = '<M-]>', prev = '<M-[>',
+  ask = '<M-Bslash>', dismiss = '<C-]>',
 }
+
+-- What Neovim knows of the buffer's ghost text. It has no call for it; where this changes, what needs it does nothing.
+local function ghost_here()
+  local _, ghost = pcall(function() return vim.lsp._capability.all.inline_completion.active[vim.fn.bufnr()] end)
+  return type(ghost) == 'table' and ghost or nil
+end
 
 -- Says once that a file could be served and no server is there; Neovim itself is silent about that.
 local function check_server()
@@ -42,8 +49,8 @@ local function insert(item, pattern)
   vim.api.nvim_win_set_cursor(0, { row, column })
   if part ~= rest then
     item.insert_text, item.range = rest:sub(#part + 1), vim.range(0, row - 1, column, row - 1, column + replaced)
-    pcall(function() -- Neovim has no call to show an item; where this changes, the rest comes when the server answers.
-      local ghost = vim.lsp._capability.all.inline_completion.active[vim.api.nvim_get_current_buf()]
+    pcall(function() -- else the rest comes when the server answers
+      local ghost = ghost_here()
       ghost.current = item
       ghost:show()
     end)
@@ -62,6 +69,32 @@ function M.accept_line() return take([[\n\?[^\n]*]]) end
 --- Shows the next or the previous proposal.
 function M.next() vim.lsp.inline_completion.select({ count = 1 }) end
 function M.prev() vim.lsp.inline_completion.select({ count = -1 }) end
+
+--- Asks at the caret, also for what the model is too unsure of to show by itself; false where there is no server. Where
+--- nothing comes it says why.
+function M.ask()
+  local client, ghost = vim.lsp.get_clients({ name = 'lacuna', bufnr = 0 })[1], ghost_here()
+  if not client or not ghost then return false end
+  local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+  params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
+  pcall(ghost.reset_timer, ghost) -- else what Neovim asks by itself takes this one's place
+  client:request('textDocument/inlineCompletion', params, function(err, result, context)
+    if err then return end
+    pcall(ghost.handler, ghost, err, result, context)
+    if result and #(result.items or result) > 0 then return end
+    client:request('workspace/executeCommand', { command = 'lacuna.status' }, function(_, status)
+      local why = status and status.message:find('^no proposal') and status.message or 'no proposal here'
+      vim.notify('Lacuna: ' .. why)
+    end)
+  end)
+end
+
+--- Takes the ghost text away; false where there is none.
+function M.dismiss()
+  local ghost = ghost_here()
+  if not ghost or not ghost.current then return false end
+  vim.schedule(function() pcall(ghost.abort, ghost) end)
+end
 
 --- The state, for a status line; empty while no server runs.
 function M.statusline()
