@@ -141,40 +141,51 @@ impl BlockFormat {
     /// The scale of a block, or which of its values cannot be scaled.
     fn scale(self, block: &[f32; BLOCK]) -> Result<f16, usize> {
         // Without their signs floats order as their bits do, and what is not finite is above all others.
-        let sizes = block.map(|value| value.to_bits() & 0x7fff_ffff);
-        let top = sizes.iter().fold(0, |top, &size| top.max(size));
-        let infinite = f32::INFINITY.to_bits();
-        let wanted = |size: u32| if top >= infinite { size >= infinite } else { size == top };
-        let place = sizes.iter().position(|&size| wanted(size)).unwrap_or(0);
+        let size = |value: &f32| (value.to_bits() & 0x7fff_ffff).cast_signed();
+        let top = block.iter().fold(0, |top, value| size(value).max(top));
+        let first = |wanted: i32| block.iter().position(|value| size(value) >= wanted).unwrap_or(0);
+        let infinite = size(&f32::INFINITY);
         if top >= infinite {
-            return Err(place);
+            return Err(first(infinite));
         }
         let scale = match self {
-            Self::Q8 => block[place].abs() / self.steps(),
+            Self::Q8 => f32::from_bits(top.cast_unsigned()) / self.steps(),
             // There is one value more below zero than above: the largest goes there, whatever its sign.
-            Self::Q4 => -block[place] / self.steps(),
+            Self::Q4 => -block[first(top)] / self.steps(),
         };
         let scale = f16::from_f32(scale);
-        if scale.is_finite() { Ok(scale) } else { Err(place) }
+        if scale.is_finite() { Ok(scale) } else { Err(first(top)) }
     }
 
     fn store(self, block: &[f32; BLOCK], scale: f32, quants: &mut [u8]) {
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        let (least, most) = if self == Self::Q8 { (-127, 127) } else { (-8, 7) };
-        // Halves go away from zero. All at once first: that is arithmetic on whole vectors, and placing is not.
-        let steps = block.map(|value| {
-            let step = value * inverse;
-            let away = f32::from((step - step.trunc()).abs() >= 0.5);
-            ((step.trunc() + away.copysign(step)) as i32).clamp(least, most)
-        });
-        quants.fill(0);
-        for (e, step) in steps.into_iter().enumerate() {
-            let (byte, shift) = self.place(e);
-            quants[byte] |= match self {
-                Self::Q8 => (step as i8).cast_unsigned(),
-                Self::Q4 => ((step + 8) as u8) << shift,
-            };
+        let (least, most) = if self == Self::Q8 { (-127.0, 127.0) } else { (-8.0, 7.0) };
+        // All at once first: that is arithmetic on whole vectors, and placing is not. Halves go away from zero; `round` and
+        // `trunc` would be calls on processors as old as programs are built for.
+        let mut steps = [0; BLOCK];
+        for (to, value) in steps.iter_mut().zip(block) {
+            let step = (value * inverse).clamp(least - 0.25, most + 0.25);
+            let whole = step as i32;
+            let rest = step - whole as f32;
+            *to = whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5);
         }
+        let bytes = match self {
+            Self::Q8 => Self::Q8.packed(&steps),
+            Self::Q4 => Self::Q4.packed(&steps),
+        };
+        quants.copy_from_slice(&bytes[..quants.len()]);
+    }
+
+    /// A block's bytes, from the front; of a constant format, so that every place is one too.
+    #[inline(always)]
+    fn packed(self, steps: &[i32; BLOCK]) -> [u8; BLOCK] {
+        let mut bytes = [0; BLOCK];
+        for (e, &step) in steps.iter().enumerate() {
+            let (byte, shift) = self.place(e);
+            let bits = if self == Self::Q8 { step } else { step + 8 };
+            bytes[byte] |= (bits as u8) << shift;
+        }
+        bytes
     }
 
     /// Element `e` of a block with these bytes and this scale.
@@ -309,6 +320,26 @@ mod tests {
         let again = Blocks::quantize(BlockFormat::Q4, &blocks.dequantize(), 1, BLOCK).unwrap();
         assert_eq!(again, blocks, "quantising what was stored changes nothing");
         assert_eq!(Blocks::quantize(BlockFormat::Q8, &[0.0; 64], 2, 32).unwrap().dequantize(), [0.0; 64]);
+    }
+
+    /// Against `f32::round`, of which halves are the edge.
+    #[test]
+    fn steps_are_rounded_and_halves_go_away_from_zero() {
+        for (format, scale, (first, least, most)) in
+            [(BlockFormat::Q8, 0.25_f32, (127.0, -127.0, 127.0)), (BlockFormat::Q4, -0.25, (-8.0, -8.0, 7.0))]
+        {
+            for block in 0..8 {
+                // The first one sets the scale, the others are halves and what lies right below and above them.
+                let half = |e: usize| (block * 31 + e) as f32 / 2.0 - 60.0;
+                let near = |e: usize| [half(e).next_down(), half(e), half(e).next_up()][e % 3] % 8.0;
+                let steps: Vec<f32> = (0..BLOCK).map(|e| if e == 0 { first } else { near(e) }).collect();
+                let values: Vec<f32> = steps.iter().map(|step| step * scale).collect();
+                let found = Blocks::quantize(format, &values, 1, BLOCK).unwrap().dequantize();
+                for (found, step) in found.iter().zip(&steps) {
+                    assert_eq!(found / scale, step.round().clamp(least, most), "{format:?}: {step}");
+                }
+            }
+        }
     }
 
     #[test]

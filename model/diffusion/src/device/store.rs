@@ -1,5 +1,5 @@
 //! Weights on their way to a device: read from the mapped files in pieces, brought into their format on all threads, and
-//! copied; or made up, where a bench wants the shape alone.
+//! copied while the next piece is; or made up, where a bench wants the shape alone.
 
 use super::fault::device_fault;
 use crate::error::LoadError;
@@ -86,8 +86,8 @@ pub(crate) struct Store<'a> {
     noise: Vec<(WeightDtype, Buffer)>,
 }
 
-/// Values brought into their format at once: enough for every thread, little beside a model.
-const PIECE: usize = 8 << 20;
+/// Values brought into their format at once: enough for every thread, little beside a model. In tests matrices have several.
+const PIECE: usize = if cfg!(test) { 1 << 10 } else { 8 << 20 };
 /// Values of made-up weights that are really random; the rest repeats them.
 const NOISE: usize = 1 << 22;
 
@@ -164,22 +164,24 @@ impl<'a> Store<'a> {
         (first, rows): (usize, usize),
         format: WeightFormat,
     ) -> Result<(), LoadError> {
-        let cols = matrix.cols;
+        let (cols, device) = (matrix.cols, self.device);
         let step = (PIECE / cols.max(1)).max(1);
-        let (values_at, scales_at) = planes(matrix, format);
-        for from in (0..rows).step_by(step) {
+        let prepare = |from: usize| {
             let count = step.min(rows - from) * cols;
-            let encoded = encode(stored, from * cols..from * cols + count, cols, format);
-            let encoded = encoded.map_err(|fault| fault.into_load(name))?;
-            let place = (first + from) * cols;
-            let upload = |at: usize, bytes: &[u8]| match bytes {
-                [] => Ok(()), // formats without scales
-                bytes => self.device.upload(&matrix.buffer, at, bytes),
-            };
-            upload(values_at + encoded.value_bytes_at(place), &encoded.values)
-                .and_then(|()| upload(scales_at + place / lacuna_kernels::quant::BLOCK * 2, &encoded.scales))
-                .map_err(|error| device_fault(&error))?;
-            self.count(encoded.values.len() + encoded.scales.len());
+            let encoded = encode(stored, from * cols..from * cols + count, cols, format)?;
+            Ok(((first + from) * cols, encoded))
+        };
+        // One piece is copied by one thread while all others prepare the next.
+        let mut ready = None;
+        for from in (0..rows).step_by(step).map(Some).chain([None]) {
+            let (next, copied) = rayon::join(
+                || from.map(prepare).transpose(),
+                || ready.map(|piece| copy(device, matrix, piece)),
+            );
+            if let Some(copied) = copied {
+                self.count(copied.map_err(|error| device_fault(&error))?);
+            }
+            ready = next.map_err(|fault: Fault| fault.into_load(name))?;
         }
         Ok(())
     }
@@ -245,6 +247,20 @@ impl Encoded<'_> {
     fn value_bytes_at(&self, place: usize) -> usize {
         format_value_bytes(self.format, place)
     }
+}
+
+/// Copies what begins at value `place` of a matrix to the device; the bytes of it.
+fn copy(
+    device: &Device,
+    matrix: &Matrix,
+    (place, piece): (usize, Encoded<'_>),
+) -> Result<usize, DeviceError> {
+    let (values_at, scales_at) = planes(matrix, piece.format);
+    device.upload(&matrix.buffer, values_at + piece.value_bytes_at(place), &piece.values)?;
+    if !piece.scales.is_empty() {
+        device.upload(&matrix.buffer, scales_at + place / lacuna_kernels::quant::BLOCK * 2, &piece.scales)?;
+    }
+    Ok(piece.values.len() + piece.scales.len())
 }
 
 /// A value that cannot be stored.
