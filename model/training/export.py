@@ -92,7 +92,7 @@ def lacuna(vocab: Vocabulary) -> dict:
         "noise": {"kind": "mask", "mask_token_id": MASK, "uniform_share": Task.uniform_share,
                   "uniform_first_id": vocab.first_text_id},
         "blank_token_id": BLANK, "hole_buckets": list(BUCKETS), "hole_tokens_max": HOLE_MAX,
-        "canvas_head_tokens": 1, "causal_guidance": 0.5, "drafts": {"causal": 4, "causal_alone": 3, "earlier": 8},
+        "canvas_head_tokens": 1, "causal_guidance": 0.5, "drafts": {"causal": 4, "causal_alone": 3, "earlier": 8, "enough": 0.01},
         "repeats": REPEATS, "confidence": CONFIDENCE,
         "suffix_tokens_min": SUFFIX_MIN,
         "prompt_tokens_max": PROMPT_TOKENS_MAX,

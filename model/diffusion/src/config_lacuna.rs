@@ -74,6 +74,8 @@ pub struct Drafts {
     pub revisions: usize,
     /// Share of a text's tokens that is noised when it starts a canvas.
     pub strength: f32,
+    /// Stated probability from which on the best of them stays the first candidate, whatever the canvases make.
+    pub enough: Option<f32>,
 }
 
 /// A logistic model of being right: the log-odds are the intercept and each weight times what it is named after.
@@ -191,6 +193,10 @@ fn drafts(object: &Object<'_>) -> Result<Drafts, LoadError> {
         seeds: count("seeds")?,
         revisions: count("revisions")?,
         strength: drafts.number("strength", Some(0.5), 0.0..=1.0)? as f32,
+        enough: match drafts.has("enough") {
+            true => Some(drafts.number("enough", None, 0.0..=1.0)? as f32),
+            false => None,
+        },
     })
 }
 

@@ -209,6 +209,11 @@ impl DiffusionEngine {
     ) -> Result<(), EngineError> {
         let written = self.written(job, run)?;
         self.compete(job, written, candidates, run)?;
+        self.state_confidence(job, candidates);
+        let sure = self.sure_enough(job, candidates);
+        if sure.is_some() && job.effort.spares {
+            return Ok(());
+        }
         let seeds = self.seeded(job, candidates, (job.drafts.seeds, 0), run)?;
         let drafts = match job.request.sampling.canvases {
             Some(false) => self.condense_batch(job, seeds, run)?,
@@ -218,13 +223,28 @@ impl DiffusionEngine {
         let again = self.seeded(job, candidates, (job.drafts.revisions, 1), run)?;
         let revised = self.condense_batch(job, again, run)?;
         self.compete(job, revised, candidates, run)?;
+        self.state_confidence(job, candidates);
+        if let Some(at) = candidates.iter().position(|candidate| Some(&candidate.text) == sure.as_ref()) {
+            candidates[..=at].rotate_right(1);
+        }
+        Ok(())
+    }
+
+    /// Says how probably each candidate is right, where the checkpoint knows.
+    fn state_confidence(&self, job: &Job<'_>, candidates: &mut [Candidate]) {
         // Fitted to what drafts and repeats make of a hole, and to nothing else.
         let fitted = self.abilities.confidence.filter(|_| job.request.sampling.drafts != Some(false));
         for candidate in candidates {
             let (hole, suffix) = (candidate.log_prob_hole, candidate.log_prob_suffix);
             candidate.confidence = fitted.map(|model| model.of(hole, suffix));
         }
-        Ok(())
+    }
+
+    /// The text of the best draft, where it is sure enough to stay the first. `candidates` are drafts alone.
+    fn sure_enough(&self, job: &Job<'_>, candidates: &[Candidate]) -> Option<String> {
+        let best = candidates.first()?;
+        let sure = best.confidence.zip(job.drafts.enough).is_some_and(|(stated, enough)| stated >= enough);
+        sure.then(|| best.text.clone())
     }
 
     fn drafts_from_noise(

@@ -11,6 +11,8 @@ pub(crate) struct Effort {
     pub lengths: usize,
     /// Canvases denoised at least: more than lengths means several seeds of one length.
     pub canvases: usize,
+    /// Whether no canvas is made where a draft is sure enough (`lacuna.drafts.enough`): nobody watches ghost text condense.
+    pub spares: bool,
 }
 
 /// What `sampling` asks for; `steps_max` is the checkpoint's own limit (`generation_config.json`).
@@ -24,6 +26,7 @@ pub(crate) fn effort(sampling: &Sampling, steps_max: usize) -> Effort {
         steps: sampling.steps.unwrap_or_else(|| (steps_max * quarters).div_ceil(4).max(1)),
         lengths: lengths.max(sampling.candidates.unwrap_or(0).min(12)),
         canvases: sampling.candidates.unwrap_or(lengths),
+        spares: sampling.preset == Preset::Fast && sampling.lengths.is_none(),
     }
 }
 
@@ -34,9 +37,11 @@ mod tests {
     #[test]
     fn what_the_caller_names_wins_over_the_preset() {
         let sampling = Sampling { steps: Some(3), candidates: Some(1), ..Sampling::default() };
-        assert_eq!(effort(&sampling, 48), Effort { steps: 3, lengths: 4, canvases: 1 });
+        assert_eq!(effort(&sampling, 48), Effort { steps: 3, lengths: 4, canvases: 1, spares: false });
         let fast = Sampling { preset: Preset::Fast, ..Sampling::default() };
-        assert_eq!(effort(&fast, 16), Effort { steps: 8, lengths: 2, canvases: 2 });
+        assert_eq!(effort(&fast, 16), Effort { steps: 8, lengths: 2, canvases: 2, spares: true });
         assert_eq!(effort(&fast, 1).steps, 1);
+        let lengths = Some(vec![4]);
+        assert!(!effort(&Sampling { lengths, ..fast }, 16).spares, "who names lengths wants canvases");
     }
 }

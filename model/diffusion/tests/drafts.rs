@@ -5,7 +5,7 @@
 mod support;
 
 use lacuna_engine::{
-    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Sampling, Start,
+    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Preset, Sampling, Start,
 };
 use serde_json::{Value, json};
 use support::shipped_with;
@@ -44,6 +44,35 @@ fn what_was_written_competes_with_the_canvases() {
     assert!(found.iter().all(|c| c.text != "entirely.different()"), "no more than asked for");
     assert!(found.iter().filter(|c| c.origin == Origin::Earlier).all(|c| c.steps == 0));
     assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
+}
+
+#[test]
+fn a_draft_that_is_sure_enough_stays_first_and_spares_ghost_text_the_canvases() {
+    let line = request(HoleKind::Line, "\n    }\n}\n");
+    let ask_at = |enough: f64, preset| {
+        let drafts = json!({"causal": 3, "earlier": 1, "enough": enough});
+        ask(&mut engine(drafts), &InfillRequest { sampling: Sampling { preset, ..Sampling::default() }, ..line.clone() })
+    };
+    let (spared, asked) = (ask_at(0.0, Preset::Fast), ask_at(0.0, Preset::Balanced));
+    assert_eq!((spared.stats.canvases, by(&spared.candidates, Origin::Noise)), (0, 0), "{:?}", spared.stats);
+    assert!(by(&asked.candidates, Origin::Noise) > 0, "who asks sees the canvases' texts too");
+    assert_eq!(asked.candidates[0].text, spared.candidates[0].text);
+    assert!(asked.candidates[1..].windows(2).all(|pair| pair[0].score >= pair[1].score));
+    assert!(ask_at(1.0, Preset::Fast).stats.canvases > 0, "no draft is that sure");
+}
+
+#[test]
+fn no_canvas_displaces_a_draft_that_is_sure_enough() {
+    // With a single draft, and a poor one, some canvas has the better score.
+    let poor = InfillRequest {
+        earlier: vec!["self.capacity_of_the_other_stack()".to_owned()],
+        ..request(HoleKind::Line, "\n    }\n}\n")
+    };
+    let by_score = ask(&mut engine(json!({"earlier": 1})), &poor).candidates;
+    assert_eq!(by_score[0].origin, Origin::Noise, "{by_score:?}");
+    let kept = ask(&mut engine(json!({"earlier": 1, "enough": 0.0})), &poor).candidates;
+    assert_eq!(kept[0].text, poor.earlier[0]);
+    assert_eq!(kept.len(), by_score.len());
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl HoleKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Few steps, few lengths: for ghost text while typing.
+    /// Few steps, few lengths, and none where a checkpoint says that a draft is sure enough: for ghost text while typing.
     Fast,
     /// The default.
     #[default]

@@ -1,4 +1,4 @@
-//! Candidates as they would stand in the file: spliced, then ranked by syntax first and the engine's score second.
+//! Candidates as they would stand in the file: spliced, then ranked by syntax first and the engine's order second.
 
 use crate::distance::differing;
 use crate::planned::Planned;
@@ -57,8 +57,8 @@ impl Offer {
     }
 }
 
-/// Splices every candidate, sorts them (those that answer the job first, then by score, where a text is refined less
-/// [`CHANGE_COST`]) and cuts the list to what was asked for. The cut comes last: a candidate with syntax errors takes no other one's place. Of candidates that
+/// Splices every candidate, sorts them (those that answer the job first, then in the engine's order; where a text is refined by
+/// score less [`CHANGE_COST`]) and cuts the list to what was asked for. The cut comes last: a candidate with syntax errors takes no other one's place. Of candidates that
 /// trimming made equal the better one stays; at equal scores the present text comes before a change of it.
 #[must_use]
 pub fn rank(snapshot: &Snapshot, planned: &Planned, candidates: Vec<Candidate>) -> Vec<Offer> {
@@ -71,7 +71,8 @@ pub fn rank(snapshot: &Snapshot, planned: &Planned, candidates: Vec<Candidate>) 
         reject_broken(&mut offers);
     }
     offers.sort_by_cached_key(|offer| {
-        (!offer.answers(planned), Reverse(Score(value(planned, offer))), !offer.is_unchanged())
+        let value = cost_of_change(planned, offer).map(|cost| Score(offer.candidate.score - cost));
+        (!offer.answers(planned), Reverse(value), !offer.is_unchanged() && value.is_some())
     });
     let mut kept: Vec<Offer> = Vec::with_capacity(offers.len());
     for offer in offers {
@@ -98,13 +99,12 @@ fn reject_broken(offers: &mut [Offer]) {
     }
 }
 
-/// The score, less what it costs to change a text that is refined.
-fn value(planned: &Planned, offer: &Offer) -> f32 {
+/// What its change costs, where a text is refined.
+fn cost_of_change(planned: &Planned, offer: &Offer) -> Option<f32> {
     match &planned.request.start {
-        Start::Text { text, .. } if !offer.is_unchanged() => {
-            offer.candidate.score - CHANGE_COST * differing(text, offer.text()) as f32
-        }
-        _ => offer.candidate.score,
+        Start::Text { .. } if offer.is_unchanged() => Some(0.0),
+        Start::Text { text, .. } => Some(CHANGE_COST * differing(text, offer.text()) as f32),
+        _ => None,
     }
 }
 
@@ -150,6 +150,7 @@ pub const fn short_reason(rejected: &Rejected) -> &'static str {
 }
 
 /// A score with an order: higher is better, not-a-number worst.
+#[derive(Clone, Copy)]
 struct Score(f32);
 
 impl PartialEq for Score {
@@ -211,10 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn syntax_comes_before_score() {
-        let offers = ranked(&[("let = ((", -1.0), ("7", -9.0), ("8", -3.0), ("", 0.0)]);
+    fn syntax_comes_before_the_engine_s_order_and_that_before_the_score() {
+        let offers = ranked(&[("", 0.0), ("let = ((", -1.0), ("7", -9.0), ("8", -3.0)]);
         let order: Vec<(&str, bool)> = offers.iter().map(|offer| (offer.text(), offer.is_usable())).collect();
-        assert_eq!(order, [("8", true), ("7", true), ("", false), ("let = ((", false)]);
+        assert_eq!(order, [("7", true), ("8", true), ("", false), ("let = ((", false)]);
     }
 
     #[test]
@@ -249,7 +250,7 @@ mod tests {
             let offers = ranked_for(None, refine, &[("8", -3.0), ("todo!()", present), ("((", 0.0)]);
             offers.iter().map(|offer| offer.text().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(order(false, -1.0), ["8", "((", "todo!()"]);
+        assert_eq!(order(false, -1.0), ["8", "todo!()", "(("]);
         assert_eq!(order(true, -1.0), ["todo!()", "8", "(("]);
         // Four tokens go and one comes.
         let cost = 5.0 * CHANGE_COST;
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn of_two_changes_of_a_text_the_smaller_one_may_score_worse() {
-        let candidates = [("todo!()", -60.0), ("8", -3.0), ("todo!(8)", -12.0)];
+        let candidates = [("8", -3.0), ("todo!(8)", -12.0), ("todo!()", -60.0)];
         let first = |refine| ranked_for(None, refine, &candidates)[0].text().to_owned();
         assert_eq!((first(true).as_str(), first(false).as_str()), ("todo!(8)", "8"));
     }
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_score_that_is_no_number_comes_last() {
-        let offers = ranked(&[("7", f32::NAN), ("8", -3.0)]);
+        let offers = ranked_for(None, true, &[("7", f32::NAN), ("8", -3.0)]);
         assert_eq!(offers.iter().map(Offer::text).collect::<Vec<_>>(), ["8", "7"]);
     }
 
