@@ -37,7 +37,11 @@ function run.restart(client)
   vim.lsp.enable('lacuna', false) -- Neovim starts a server that has ended with the next file only
   vim.lsp.enable('lacuna')
 end
-function run.log() vim.cmd.tabnew(vim.fn.fnameescape(vim.lsp.log.get_filename())) end
+function run.log()
+  local path = vim.lsp.log.get_filename()
+  vim.cmd.tabnew(vim.fn.fnameescape(path))
+  if vim.fn.filereadable(path) == 0 then vim.notify('Lacuna: nothing has been logged yet') end
+end
 function run.toggle(client, call)
   local language = call.fargs[2]
   execute(client, 'lacuna.toggle', { { language = language, uri = vim.uri_from_bufnr(0) } }, function(it)

@@ -78,13 +78,13 @@ function M.ask()
   local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
   params.context = { triggerKind = vim.lsp.protocol.InlineCompletionTriggerKind.Invoked }
   pcall(ghost.reset_timer, ghost) -- else what Neovim asks by itself takes this one's place
+  local function tell(why) vim.notify('Lacuna: ' .. why) end
   client:request('textDocument/inlineCompletion', params, function(err, result, context)
-    if err then return end
+    if err then return err.code ~= vim.lsp.protocol.ErrorCodes.RequestCancelled and tell(err.message) end
     pcall(ghost.handler, ghost, err, result, context)
     if result and #(result.items or result) > 0 then return end
     client:request('workspace/executeCommand', { command = 'lacuna.status' }, function(_, status)
-      local why = status and status.message:find('^no proposal') and status.message or 'no proposal here'
-      vim.notify('Lacuna: ' .. why)
+      tell((not status or status.message:find('^ready')) and 'no proposal here' or status.message)
     end)
   end)
 end
