@@ -159,7 +159,7 @@ pub struct SamplingArgs {
     #[arg(long, value_enum, default_value_t)]
     pub preset: PresetArg,
     /// Seed of the noise: same seed, same answer
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub seed: u64,
 }
 
@@ -401,6 +401,14 @@ pub fn usage_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let lines = rendered.lines().take_while(|line| !line.trim().is_empty());
     let joined = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+    // What Rust says of a number that is none; a person wants to know what is one.
+    let plain = [
+        ("invalid digit found in string", "expected a whole number from 0 on"),
+        ("cannot parse integer from empty string", "expected a whole number"),
+        ("number too large to fit in target type", "the number is too large"),
+        ("invalid float literal", "expected a number such as 0.4"),
+    ];
+    let joined = plain.iter().fold(joined, |line, (said, meant)| line.replace(said, meant));
     let tip = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "))
@@ -456,6 +464,19 @@ mod tests {
         assert_eq!(line, "unexpected argument '--nonsense' found (try --help)");
         let line = usage_line(&parse("lacuna bench").unwrap_err());
         assert!(line.contains("generate, step") && line.contains("requires a subcommand"), "{line}");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_told_what_is_one() {
+        for (words, expected) in [
+            ("lacuna fill a.rs --all --tokens four", "'four' for '--tokens <N,…>': expected a whole number"),
+            ("lacuna fill a.rs --seed -1", "'-1' for '--seed <N>': expected a whole number from 0 on"),
+            ("lacuna fill a.rs --steps 99999999999999999999999", "the number is too large"),
+            ("lacuna refine a.rs:1 --strength much", "expected a number such as 0.4"),
+        ] {
+            let line = usage_line(&parse(words).unwrap_err());
+            assert!(line.contains(expected), "{line}");
+        }
     }
 
     #[test]
