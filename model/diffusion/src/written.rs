@@ -15,6 +15,9 @@ use lacuna_engine::{EngineError, HoleKind, Origin};
 /// Most tokens that a continuation of one line may have.
 const LINE_TOKENS_MAX: usize = 32;
 
+/// Most places of one continuation where it may end early: each is a text to be scored and parsed.
+const ENDS_MAX: usize = 16;
+
 /// How much less probable than the best token, in nats, the suffix's first one may be where a continuation is to stop: a text
 /// that the suffix cannot follow never wins.
 const STOP_MARGIN: f32 = 12.0;
@@ -129,7 +132,9 @@ impl DiffusionEngine {
         whole.strip_prefix(job.prompt.lead_text()).unwrap_or(&whole).clone_into(&mut continuation.text);
         let stop = if kind == HoleKind::Span { HoleKind::Line } else { kind };
         let limit = if kind.is_multiline() { self.causal_limit(job.request) } else { LINE_TOKENS_MAX };
-        if let Some(end) = stop_at(&continuation.text, stop, suffix) {
+        if let Some(end) =
+            stop_at(&continuation.text, stop, suffix).or_else(|| goes_round(&continuation.text))
+        {
             continuation.text.truncate(end);
             continuation.done = true;
         } else if continuation.tokens.len() >= limit {
@@ -146,7 +151,7 @@ impl DiffusionEngine {
             ahead.is_empty() || ahead.iter().any(|&id| logits[id as usize] > best.max - STOP_MARGIN);
         // Inside a character the text has a stand-in, which is no beginning of what it becomes.
         let whole = !continuation.text.ends_with(char::REPLACEMENT_CHARACTER);
-        if job.request.kind == HoleKind::Span && goes_on && whole {
+        if job.request.kind == HoleKind::Span && goes_on && whole && continuation.ends.len() < ENDS_MAX {
             continuation.ends.push(continuation.text.len());
         }
         continuation.done = self.abilities.ends_text(continuation.next);
@@ -162,6 +167,14 @@ impl DiffusionEngine {
         let begins = |piece: &str| !piece.is_empty() && (rest.starts_with(piece) || piece.starts_with(rest));
         pieces.filter(|(piece, _)| begins(piece)).map(|(_, id)| id).collect()
     }
+}
+
+/// Where a text goes on that has come to write one line over and over: the end of the first of three equal ones.
+fn goes_round(text: &str) -> Option<usize> {
+    let mut lines = text.strip_suffix('\n')?.rsplit('\n');
+    let last = lines.next().filter(|line| !line.trim().is_empty())?;
+    let again = lines.take(2).take_while(|line| *line == last).count() == 2;
+    again.then(|| text.len() - 2 * (last.len() + 1))
 }
 
 /// The indices of the `count` largest values, largest first, without what is forbidden (-inf): a word that was begun leaves few
@@ -181,6 +194,17 @@ fn largest(values: &[f32], count: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_stands_there_three_times_running_stands_there_once() {
+        let cut = |text: &str| goes_round(text).map(|end| text[..end].to_owned());
+        assert_eq!(cut("a;\n  f(f);\n  f(f);\n  f(f);\n").as_deref(), Some("a;\n  f(f);\n"));
+        assert_eq!(cut("f();\nf();\nf();\n").as_deref(), Some("f();\n"));
+        for fine in ["f();\nf();\n", "f();\nf();\nf();", "\n\n\n\n", "}\n}\n  }\n", "g();\nf();\nf();\n", ""]
+        {
+            assert_eq!(cut(fine), None, "{fine:?}");
+        }
+    }
 
     #[test]
     fn the_largest_come_first() {
