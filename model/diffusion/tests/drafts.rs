@@ -5,7 +5,8 @@
 mod support;
 
 use lacuna_engine::{
-    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Preset, Sampling, Start,
+    CancelToken, Candidate, Engine, HoleKind, InfillRequest, Infilled, NoFrames, Origin, Preset, Sampling,
+    Start,
 };
 use serde_json::{Value, json};
 use support::shipped_with;
@@ -51,7 +52,10 @@ fn a_draft_that_is_sure_enough_stays_first_and_spares_ghost_text_the_canvases() 
     let line = request(HoleKind::Line, "\n    }\n}\n");
     let ask_at = |enough: f64, preset| {
         let drafts = json!({"causal": 3, "earlier": 1, "enough": enough});
-        ask(&mut engine(drafts), &InfillRequest { sampling: Sampling { preset, ..Sampling::default() }, ..line.clone() })
+        ask(
+            &mut engine(drafts),
+            &InfillRequest { sampling: Sampling { preset, ..Sampling::default() }, ..line.clone() },
+        )
     };
     let (spared, asked) = (ask_at(0.0, Preset::Fast), ask_at(0.0, Preset::Balanced));
     assert_eq!((spared.stats.canvases, by(&spared.candidates, Origin::Noise)), (0, 0), "{:?}", spared.stats);
