@@ -5,6 +5,7 @@ mod trim;
 use crate::document::{LineEnding, Snapshot};
 use crate::edit::{Change, Edit};
 use crate::plan::{Plan, to_lf};
+use crate::region::{Marker, Reason};
 use crate::syntax;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -33,7 +34,7 @@ pub enum Rejected {
     /// All of it stands next to the hole already.
     #[error("the candidate only repeats the code around the hole")]
     Repeats,
-    /// It is what the hole holds already.
+    /// It is what the hole holds already; where that is a marker, also what holds it or is a piece of it.
     #[error("the candidate is what is there already")]
     Unchanged,
     /// It does not parse.
@@ -52,6 +53,18 @@ pub enum Rejected {
         /// The document's version.
         found: u64,
     },
+}
+
+/// Whether `text` leaves the marker that it is to fill: a document with several of them makes them likely.
+fn marks_again(plan: &Plan, text: &str) -> bool {
+    let spelled = match plan.region.reason {
+        Reason::Marker(Marker::Todo) => "do!", // also where another token came before its second half
+        Reason::Marker(Marker::Unimplemented) => "implemented!",
+        Reason::Marker(Marker::NotImplemented) => "NotImplementedError",
+        _ => return false,
+    };
+    let piece = text.trim_end_matches(';');
+    text.contains(spelled) || (piece.len() > 1 && plan.hole.contains(piece))
 }
 
 /// Turns a candidate into a change, see [`Splicer::splice`].
@@ -96,6 +109,9 @@ impl<'a> Splicer<'a> {
         let candidate = to_lf(candidate);
         if candidate.trim().is_empty() {
             return Err(Rejected::Blank);
+        }
+        if marks_again(self.judge.plan, candidate.trim()) {
+            return Err(Rejected::Unchanged);
         }
         self.choose(trim::variants(self.judge.plan, &candidate))
     }

@@ -147,6 +147,14 @@ fn changes_are_minimal() {
 fn rejected_with_a_reason() {
     check_rejected(Language::Rust, "fn a() { ‸\n}\n", " \n\t", &Rejected::Blank);
     check_rejected(Language::Rust, "fn a() { to‸do!() }\n", "todo!()", &Rejected::Unchanged);
+    for again in ["ado!()", "(todo!())", "to", "do!();", "todo!(\"later\")"] {
+        check_rejected(Language::Rust, "fn a() { to‸do!() }\n", again, &Rejected::Unchanged);
+    }
+    let raise = "def f():\n    raise Not‸ImplementedError\n";
+    check_rejected(Language::Python, raise, "raise NotImplementedError(1)", &Rejected::Unchanged);
+    check_rejected(Language::Python, raise, "raise", &Rejected::Unchanged);
+    check(Language::Rust, "fn a() { to‸do!() }\n", "t", "fn a() { t }\n");
+    check(Language::Rust, "fn a() { to‸do!() }\n", "todo()", "fn a() { todo() }\n");
     check_rejected(Language::Rust, "fn a() {\n    ‸\n    total + 1\n}\n", "total + 1", &Rejected::Repeats);
     check_rejected(Language::Python, "total = ‸\n", "total = ", &Rejected::Repeats);
     let (mut document, offset) = with_cursor("a ‸", Language::PlainText);
