@@ -4,9 +4,7 @@ use super::layer::Layer;
 use crate::config::Config;
 use crate::plan::{MemoryPlan, WeightFormat};
 use crate::sizes::{BufferSizes, LOGIT_ROWS};
-use lacuna_kernels::device::ops::{
-    Dtype, Groups, Rows, attention_scratch_bytes, matmul_scratch_bytes, route_scratch_bytes,
-};
+use lacuna_kernels::device::ops::{Dtype, Groups, Rows, attention_scratch_bytes};
 use lacuna_kernels::device::{Buffer, Device, DeviceError, Slice};
 
 /// Buffers of up to `sizes.rows` rows. Which ones a layer reads and writes, its passes say.
@@ -56,10 +54,7 @@ pub(crate) fn scratch_bytes(
         for layer in layers {
             let heads = (config.heads, layer.config.kv_heads);
             most = most.max(attention_scratch_bytes(device, rows, heads, layer.config.head_dim));
-            most = most.max(route_scratch_bytes(device, rows, layer.router().view()?));
-            for matrix in layer.matrices() {
-                most = most.max(matmul_scratch_bytes(device, rows, matrix.view()?));
-            }
+            most = most.max(layer.scratch_bytes(device, rows)?);
         }
     }
     Ok(most.min(plan.scratch_bytes(config)))

@@ -9,7 +9,7 @@ use crate::canvas::Frameset;
 use crate::denoise::{Condensing, condense};
 use crate::session::Session;
 use lacuna_engine::{CancelToken, EngineError};
-use lacuna_kernels::device::ops::route_scratch_bytes;
+use lacuna_kernels::device::Order;
 
 #[test]
 fn the_plan_is_what_is_taken() {
@@ -23,8 +23,7 @@ fn the_plan_is_what_is_taken() {
         let least = (plan.total() - plan.scratch_bytes(&net.config)) / 100 * 99;
         assert!((least..=plan.total()).contains(&taken), "{precision:?}: {plan}: {taken} taken");
         // Room for several canvases is room to split the work of a single one.
-        let router = net.layers[0].router().view().unwrap();
-        let wanted = route_scratch_bytes(&device, net.config.canvas_length, router);
+        let wanted = net.layers[0].scratch_bytes(&device, net.config.canvas_length).unwrap();
         assert!(wanted > 0 && net.buffers.scratch().is_some_and(|scratch| scratch.len() >= wanted));
         drop(net);
         assert_eq!(device.memory_free().unwrap(), before, "everything is given back");
@@ -54,6 +53,21 @@ fn a_failing_kernel_fails_the_request_and_nothing_else() {
     device.fail_launches_after(None);
     let (trace, ..) = run(&session, &rules, None);
     assert!(trace == run(&tests::session(Box::new(on_cpu("small"))), &rules, None).0);
+}
+
+/// What is recorded beside each other may run in any order, or by turns.
+#[test]
+fn branches_of_a_recorded_step_do_not_meet() {
+    for precision in [PrecisionChoice::F32, PrecisionChoice::Bf16, PrecisionChoice::Q8] {
+        let trace = |order| {
+            let device = Device::emulated_in(order);
+            let net = DeviceNet::load(&device, &source("small"), precision, &|_| ()).unwrap();
+            run(&session(Box::new(net)), &rules(3, 0.005), None).0
+        };
+        let expected = trace(Order::Forward);
+        assert!(trace(Order::Reverse) == expected, "{precision:?}: the router first");
+        assert!(trace(Order::Shuffled) == expected, "{precision:?}: by turns");
+    }
 }
 
 #[test]

@@ -10,9 +10,10 @@ use crate::plan::WeightFormat;
 use lacuna_kernels::Span;
 use lacuna_kernels::device::ops::{
     Attention, Branches, ExpertsDown, ExpertsGateUp, Heads, Residual, Router, Rows, attention, experts_down,
-    experts_gate_up, group, heads, matmul, matmul_gated, residual, route_in,
+    experts_gate_up, group, heads, matmul, matmul_gated, matmul_scratch_bytes, residual, route_in,
+    route_scratch_bytes,
 };
-use lacuna_kernels::device::{DeviceError, Slice};
+use lacuna_kernels::device::{Device, DeviceError, Slice};
 
 /// Weights of one layer.
 #[derive(Debug)]
@@ -243,13 +244,17 @@ impl Layer {
         next: (Slice<'_>, Rows<'_>),
     ) -> Result<(), DeviceError> {
         let (device, rows) = (buffers.device(), pass.rows());
-        device.mark("dense")?;
-        let (gate_up, active) = (buffers.gate_up(rows)?, buffers.active(rows)?);
         let y = buffers.y(rows)?;
-        let operands = (buffers.a(rows)?, self.gate_up.view()?, active);
-        matmul_gated(device, operands, gate_up, buffers.scratch())?;
-        matmul(device, active, self.down.view()?, y, buffers.scratch())?;
-        self.run_experts(buffers, rows)?;
+        let [aside, scratch] = self.scratches(buffers, rows)?;
+        // The router keeps few of a device's cores busy: time enough for the dense feed-forward.
+        let dense = || {
+            device.mark("dense")?;
+            let (gate_up, active) = (buffers.gate_up(rows)?, buffers.active(rows)?);
+            let operands = (buffers.a(rows)?, self.gate_up.view()?, active);
+            matmul_gated(device, operands, gate_up, aside)?;
+            matmul(device, active, self.down.view()?, y, aside)
+        };
+        device.beside(dense, || self.run_experts(buffers, rows, scratch))?;
         device.mark("norms")?;
         residual(
             device,
@@ -267,8 +272,24 @@ impl Layer {
         )
     }
 
+    /// Scratch memory of the dense feed-forward, and of the router beside it.
+    fn scratches<'a>(
+        &self,
+        buffers: &'a Buffers,
+        rows: usize,
+    ) -> Result<[Option<Slice<'a>>; 2], DeviceError> {
+        let Some(all) = buffers.scratch() else { return Ok([None, None]) };
+        let router = self.route_bytes(buffers.device(), rows)?.min(all.len());
+        Ok([Some(all.part(router, all.len() - router)?), Some(all.part(0, router)?)])
+    }
+
     /// Routes the residual stream, and leaves the experts' weighted sum in `buffers.y2`.
-    fn run_experts(&self, buffers: &Buffers, rows: usize) -> Result<(), DeviceError> {
+    fn run_experts(
+        &self,
+        buffers: &Buffers,
+        rows: usize,
+        scratch: Option<Slice<'_>>,
+    ) -> Result<(), DeviceError> {
         let device = buffers.device();
         device.mark("router")?;
         let (ids, weights) = buffers.routing();
@@ -279,7 +300,7 @@ impl Layer {
             per_expert: self.per_expert.view(),
             top: self.top,
         };
-        route_in(device, buffers.x(rows)?, &router, (ids, weights), buffers.scratch())?;
+        route_in(device, buffers.x(rows)?, &router, (ids, weights), scratch)?;
         let groups = buffers.groups();
         group(device, ids, rows * self.top, groups)?;
         device.mark("experts")?;
@@ -334,13 +355,15 @@ impl Layer {
         matrices.map(Matrix::bytes).iter().sum::<usize>() + vectors.map(Vector::bytes).iter().sum::<usize>()
     }
 
-    /// Matrices whose products may want scratch memory.
-    pub(crate) fn matrices(&self) -> [&Matrix; 4] {
-        [&self.qkv, &self.out, &self.gate_up, &self.down]
+    /// Scratch memory that its products and its router make good use of, bytes; the router works beside the feed-forward's.
+    pub(crate) fn scratch_bytes(&self, device: &Device, rows: usize) -> Result<usize, DeviceError> {
+        let product = |matrix: &Matrix| Ok(matmul_scratch_bytes(device, rows, matrix.view()?));
+        let dense = product(&self.gate_up)?.max(product(&self.down)?);
+        Ok(product(&self.qkv)?.max(product(&self.out)?).max(dense + self.route_bytes(device, rows)?))
     }
 
-    /// The router's matrix, [experts, hidden].
-    pub(crate) fn router(&self) -> &Matrix {
-        &self.router
+    /// Scratch memory that its router makes good use of, bytes; what follows it begins at a whole line.
+    fn route_bytes(&self, device: &Device, rows: usize) -> Result<usize, DeviceError> {
+        Ok(route_scratch_bytes(device, rows, self.router.view()?).next_multiple_of(256))
     }
 }

@@ -358,6 +358,7 @@ CUresult cuEventRecord(CUevent event, CUstream) {
     if (dry()) *moment = {true, std::chrono::steady_clock::now()};
     return enqueue([=] { *moment = {true, std::chrono::steady_clock::now()}; return CUDA_SUCCESS; });
 }
+CUresult cuStreamWaitEvent(CUstream, CUevent, unsigned) { return sticky; } // all streams are one queue
 CUresult cuEventElapsedTime(float* ms, CUevent from, CUevent to) {
     auto *a = reinterpret_cast<Moment*>(from), *b = reinterpret_cast<Moment*>(to);
     if (!a->reached || !b->reached) return CUDA_ERROR_NOT_READY;

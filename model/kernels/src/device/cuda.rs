@@ -18,6 +18,9 @@ pub(super) struct Card {
     ordinal: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    /// A second stream for what is recorded beside the first, and the events by which it leaves and comes back.
+    side: sys::CUstream,
+    forks: [sys::CUevent; 2],
     modules: Vec<sys::CUmodule>,
     state: Mutex<State>,
 }
@@ -28,6 +31,8 @@ struct State {
     functions: HashMap<&'static str, (Function, usize)>,
     /// While a graph is captured: the buffers its launches use.
     recording: Option<Vec<Buffer>>,
+    /// Whether launches go to the second stream.
+    aside: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -104,12 +109,21 @@ impl Card {
             ordinal: device,
             context,
             stream: ptr::null_mut(),
+            side: ptr::null_mut(),
+            forks: [ptr::null_mut(); 2],
             modules: Vec::new(),
             state: Mutex::default(),
         };
         card.enter()?;
         // SAFETY: the context is current; a non-blocking stream of our own.
         done("making a stream", unsafe { sys::cuStreamCreate(&raw mut card.stream, 1) })?;
+        // SAFETY: as above; events without clocks, which a recording may use.
+        unsafe {
+            done("making a second stream", sys::cuStreamCreate(&raw mut card.side, 1))?;
+            for fork in &mut card.forks {
+                done("making an event", sys::cuEventCreate(&raw mut *fork, 2))?;
+            }
+        }
         for (_, image) in FATBINS {
             card.modules.push(open::load(image, info.compute_capability)?);
         }
@@ -188,7 +202,7 @@ impl Card {
         self.keep(std::slice::from_ref(buffer));
         let to = buffer.inner.address + at as u64;
         // SAFETY: the caller checked the bounds.
-        done("zeroing", unsafe { sys::cuMemsetD8Async(to, 0, bytes, self.stream) })
+        done("zeroing", unsafe { sys::cuMemsetD8Async(to, 0, bytes, self.current()) })
     }
 
     pub(super) fn copy(&self, from: Slice<'_>, to: Slice<'_>) -> Result<(), DeviceError> {
@@ -199,7 +213,7 @@ impl Card {
         self.keep(&[from.buffer.clone(), to.buffer.clone()]);
         // SAFETY: views are in bounds, and have one size.
         done("copying", unsafe {
-            sys::cuMemcpyDtoDAsync_v2(to.address(), from.address(), to.bytes, self.stream)
+            sys::cuMemcpyDtoDAsync_v2(to.address(), from.address(), to.bytes, self.current())
         })
     }
 
@@ -229,7 +243,7 @@ impl Card {
                 by,
                 bz,
                 launch.shared as u32,
-                self.stream,
+                self.current(),
                 pointers.as_mut_ptr(),
                 ptr::null_mut(),
             )
@@ -239,6 +253,37 @@ impl Card {
             result if is_sticky(result) => Err(lost("launching", result)),
             result => Err(DeviceError::Launch { kernel: launch.kernel.to_owned(), reason: reason(result) }),
         }
+    }
+
+    /// Where launches go.
+    fn current(&self) -> sys::CUstream {
+        if self.state().aside { self.side } else { self.stream }
+    }
+
+    pub(super) fn beside(
+        &self,
+        side: impl FnOnce() -> Result<(), DeviceError>,
+        main: impl FnOnce() -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        if self.state().recording.is_none() {
+            return side().and_then(|()| main());
+        }
+        self.enter()?;
+        let [fork, join] = self.forks;
+        // SAFETY: streams and events are ours. A stream that waits for a captured event is captured with it.
+        unsafe {
+            done("leaving the stream", sys::cuEventRecord(fork, self.stream))?;
+            done("leaving the stream", sys::cuStreamWaitEvent(self.side, fork, 0))?;
+        }
+        self.state().aside = true;
+        let result = side();
+        self.state().aside = false;
+        // SAFETY: as above. A capture can end only when both streams are one again, so that comes first, whatever failed.
+        let left = done("coming back to the stream", unsafe { sys::cuEventRecord(join, self.side) });
+        let result = result.and_then(|()| main());
+        // SAFETY: as above.
+        let back = done("coming back to the stream", unsafe { sys::cuStreamWaitEvent(self.stream, join, 0) });
+        result.and(left).and(back)
     }
 
     /// Keeps buffers alive for the graph being captured, if one is.
@@ -337,6 +382,10 @@ impl Drop for Card {
                 for &module in &self.modules {
                     sys::cuModuleUnload(module);
                 }
+                for fork in self.forks {
+                    sys::cuEventDestroy_v2(fork);
+                }
+                sys::cuStreamDestroy_v2(self.side);
                 sys::cuStreamDestroy_v2(self.stream);
                 sys::cuDevicePrimaryCtxRelease_v2(self.ordinal);
             }

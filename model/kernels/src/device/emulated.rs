@@ -275,6 +275,37 @@ impl Card {
         result.map(|()| Recorded(steps))
     }
 
+    /// What was recorded beside each other is replayed one after the other, in reverse the other way round, or by turns.
+    pub(super) fn beside(
+        &self,
+        side: impl FnOnce() -> Result<(), DeviceError>,
+        main: impl FnOnce() -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        let Some(before) = self.state().recording.replace(Vec::new()) else {
+            self.state().recording = None;
+            return side().and_then(|()| main());
+        };
+        let recorded = || self.state().recording.replace(Vec::new()).unwrap_or_default();
+        let mut result = side();
+        let mut aside = recorded();
+        result = result.and_then(|()| main());
+        let mut steps = recorded();
+        if self.order == Order::Shuffled {
+            let (mut first, mut second) = (aside.into_iter(), steps.into_iter());
+            steps = Vec::new();
+            while first.len() + second.len() > 0 {
+                steps.extend(first.next().into_iter().chain(second.next()));
+            }
+        } else if self.order == Order::Reverse {
+            steps.append(&mut aside);
+        } else {
+            aside.append(&mut steps);
+            steps = aside;
+        }
+        self.state().recording = Some(before.into_iter().chain(steps).collect());
+        result
+    }
+
     pub(super) fn replay(&self, recorded: &Recorded) -> Result<(), DeviceError> {
         for step in &recorded.0 {
             match step {

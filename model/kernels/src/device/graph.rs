@@ -38,6 +38,27 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Launches what `side` and `main` launch. Where that is being recorded neither waits for the other when it is replayed,
+    /// and what comes later waits for both: neither may write what the other reads or writes. Outside of a recording `side`
+    /// comes first. Not to be nested.
+    ///
+    /// # Errors
+    /// What `side` or `main` returns, and the driver's.
+    pub fn beside(
+        &self,
+        side: impl FnOnce() -> Result<(), DeviceError>,
+        main: impl FnOnce() -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        self.run(|backend| match backend {
+            #[cfg(feature = "cuda")]
+            Backend::Cuda(card) => card.beside(side, main),
+            #[cfg(feature = "emulated")]
+            Backend::Emulated(card) => card.beside(side, main),
+        })
+    }
+}
+
 impl Graph {
     /// Launches the whole sequence once more.
     ///

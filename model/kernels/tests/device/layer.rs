@@ -38,6 +38,28 @@ fn a_graph_repeats_what_was_recorded() {
 }
 
 #[test]
+fn what_follows_branches_waits_for_both() {
+    for device in devices() {
+        let [x, y, z] = [1.0_f32, 0.5, 8.0].map(|value| device.buffer_of(&[value; 40]).unwrap());
+        let rows = |buffer| Rows::new(buffer, Dtype::F32, 2, 20).unwrap();
+        let add = |to, from| ops::add_scaled(&device, rows(to), rows(from), 2.0);
+        let all = || {
+            device.beside(|| add(&x, &y), || add(&z, &y).and_then(|()| add(&z, &y)))?;
+            add(&x, &z)
+        };
+        let graph = device.capture(all).unwrap();
+        graph.replay().unwrap();
+        assert_eq!((read(&x, 40, Dtype::F32), read(&z, 40, Dtype::F32)), (vec![22.0; 40], vec![10.0; 40]));
+        all().unwrap();
+        assert_eq!(read(&x, 40, Dtype::F32), [22.0 + 1.0 + 24.0; 40], "unrecorded too");
+        let refused = device.capture(|| device.beside(|| device.alloc(8).map(|_| ()), || add(&x, &y)));
+        assert!(matches!(refused, Err(DeviceError::Capturing { .. })), "{refused:?}");
+        device.capture(all).unwrap().replay().unwrap();
+        assert_eq!(read(&x, 1, Dtype::F32), [22.0 + 25.0 + 1.0 + 28.0], "after a branch that failed");
+    }
+}
+
+#[test]
 fn memory_runs_out_and_comes_back() {
     for device in devices() {
         let before = device.memory_free().unwrap();
