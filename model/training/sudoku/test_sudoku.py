@@ -11,7 +11,7 @@ import torch
 import net as network
 from check_parity import TOLERANCE, differences
 from sudoku import export, puzzles, task, train
-from sudoku.measure import interval, text
+from sudoku.measure import interval, keeps_rules, solve, text
 from sudoku.task import BOARD, CANVAS, CELL_1, DIGIT_1, FAR, HEADER, MASK, MIDDLE, Drawer, Shape
 
 SHAPE = Shape(canvases=8, rows=4)
@@ -136,6 +136,24 @@ def test_exported_files_are_the_reference_s_and_only_digits_are_text(file, tmp_p
     assert tokenizer.encode("<mask> 0 | 5x\n").ids[-1] == DIGIT_1 + 4
     assert tokenizer.decode([DIGIT_1, BOARD, DIGIT_1 + 8]) == "19"
     assert text(puzzle).count(".") == (puzzle == 0).sum() and text(puzzle).count("\n") == 9
+
+
+def test_a_puzzle_is_asked_again_until_its_answer_keeps_the_rules():
+    puzzle, solution = puzzles.generate(random.Random(5))
+    wrong = [value or 1 for value in puzzle]
+    asked = []
+
+    def answer(shown):
+        asked.append([int(value) for value in shown])
+        if len(asked) < 3:
+            return [value or 1 for value in asked[-1]], 4
+        return puzzles.solve(asked[-1]), 4
+
+    found = solve(answer, np.array(puzzle), np.array(solution), 8)
+    assert found.solved and found.right == 1.0 and found.steps == 12 and len(asked) == 3
+    assert asked[0] == list(puzzle) and asked[1] != asked[0], "another view of it"
+    assert not solve(lambda shown: ([int(v) or 1 for v in shown], 4), np.array(puzzle), np.array(solution), 2).solved
+    assert keeps_rules(solution) and not keeps_rules(wrong)
 
 
 def test_an_interval_holds_its_share():
