@@ -158,7 +158,7 @@ async def test_where_nothing_can_be_done_it_is_said(start):
     session = await (await start("vscode")).ready()
     session.open(URI, "rust", "fn f() {}\n\nstruct A;\n")
     unknown = {"uri": "file:///project/unknown.rs", "position": {"line": 0, "character": 0}}
-    for argument in (unknown, place(session, 0)):
+    for argument in (unknown, place(session, len("fn f() {}\n\n"))):
         with pytest.raises(JsonRpcException) as refused:
             await session.command("lacuna.fill", argument)
         assert refused.value.code == REQUEST_FAILED and refused.value.message

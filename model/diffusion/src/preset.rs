@@ -26,7 +26,9 @@ pub(crate) fn effort(sampling: &Sampling, steps_max: usize) -> Effort {
         steps: sampling.steps.unwrap_or_else(|| (steps_max * quarters).div_ceil(4).max(1)),
         lengths: lengths.max(sampling.candidates.unwrap_or(0).min(12)),
         canvases: sampling.candidates.unwrap_or(lengths),
-        spares: sampling.preset == Preset::Fast && sampling.lengths.is_none(),
+        spares: sampling.preset == Preset::Fast
+            && sampling.lengths.is_none()
+            && sampling.canvases != Some(true),
     }
 }
 
@@ -41,7 +43,11 @@ mod tests {
         let fast = Sampling { preset: Preset::Fast, ..Sampling::default() };
         assert_eq!(effort(&fast, 16), Effort { steps: 8, lengths: 2, canvases: 2, spares: true });
         assert_eq!(effort(&fast, 1).steps, 1);
-        let lengths = Some(vec![4]);
-        assert!(!effort(&Sampling { lengths, ..fast }, 16).spares, "who names lengths wants canvases");
+        let (lengths, canvases) = (Some(vec![4]), Some(true));
+        assert!(
+            !effort(&Sampling { lengths, ..fast.clone() }, 16).spares,
+            "who names lengths wants canvases"
+        );
+        assert!(!effort(&Sampling { canvases, ..fast }, 16).spares);
     }
 }

@@ -77,7 +77,8 @@ pub struct Sampling {
     /// Whether texts that no canvas wrote from noise (the causal pass's, earlier code) may start canvases and compete with
     /// them, and whether what the document repeats counts; `None`: as the checkpoint asks for.
     pub drafts: Option<bool>,
-    /// Whether canvases that begin as noise compete at all; `None`: yes. Without them drafts are what is left.
+    /// Whether canvases that begin as noise compete. Without them drafts are what is left; `None`: yes, but that a preset may
+    /// spare them where a draft is enough.
     #[serde(default)]
     pub canvases: Option<bool>,
 }

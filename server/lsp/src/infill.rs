@@ -101,7 +101,13 @@ pub async fn fill(
         suffix_tokens: settings.suffix_tokens,
         context: shared.contexts.of(shared, settings, (wish.view, wish.region.range.start), &model),
     };
-    let sampling = Sampling { preset: wish.preset, candidates: Some(wish.candidates), ..Sampling::default() };
+    let sampling = Sampling {
+        preset: wish.preset,
+        candidates: Some(wish.candidates),
+        // Who asked for frames wants to see canvases condense.
+        canvases: settings.frames.then_some(true),
+        ..Sampling::default()
+    };
     let mut planned = Planned::new(wish.snapshot, &wish.region, &sampling, &model, &budgets)?;
     if let Some(strength) = wish.strength {
         planned = planned.refining(strength);
