@@ -88,9 +88,9 @@ test('the server starts, and the status bar says so', async () => {
 
 test('ghost text while typing; a word of it, then the rest with Tab, is the right text', async () => {
   await code.goto('word.rs', 15);
-  const item = await proposal('        ', 2);
+  const item = await proposal('        return ', 2);
   await code.picture('ghost-rust');
-  const before = STACK.replace('bool {\n\n', 'bool {\n        \n');
+  const before = STACK.replace('bool {\n\n', 'bool {\n        return \n');
   await code.keys('Control+ArrowRight');
   const word = /^\s*\w+/.exec(item.rest)[0];
   await code.until('a word is accepted', () => code.notifications('textDocument/didChange').at(-1).contentChanges[0].text === word);
@@ -260,7 +260,7 @@ test('a file that is left out: a command says so', async () => {
   await code.goto('off.rs', 11, 12);
   await configured(/off\.rs/);
   await code.command('Lacuna: Fill Here');
-  await code.page.locator('.notification-toast', { hasText: 'the setting `files` leaves it out' }).first().waitFor();
+  await code.page.locator('.notification-toast', { hasText: 'the setting `files.exclude` has `off.rs`' }).first().waitFor();
   await code.command('Notifications: Clear All Notifications');
   code.configure({});
   await configured(/"exclude":\[[^\]]*\.env/);
