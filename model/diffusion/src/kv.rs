@@ -3,6 +3,7 @@
 use crate::config::{Config, LayerConfig};
 use lacuna_engine::EngineError;
 use lacuna_kernels::{Precision, PrefixPanels};
+use std::ops::Range;
 
 /// One layer's keys and values, `[positions, kv_heads, head_dim]` f32 each.
 #[derive(Clone, Debug)]
@@ -76,6 +77,11 @@ impl KvCache {
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// The positions of the next `count` tokens.
+    pub(crate) fn next(&self, count: usize) -> Range<usize> {
+        self.len..self.len + count
     }
 
     /// Whether nothing has been read.

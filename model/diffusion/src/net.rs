@@ -176,7 +176,7 @@ impl Net {
         states: Option<&mut Vec<f32>>,
     ) -> Result<(), EngineError> {
         let mut x = self.embedding.rows(ids)?; // [T, hidden]
-        let pass = self.pass(Mode::Causal, 1, cache, ids.len());
+        let pass = self.pass(Mode::Causal, 1, cache.next(ids.len()));
         for (index, layer) in self.layers.iter().enumerate() {
             cancel.check()?;
             let context = self.context(index, cache, &pass);
@@ -211,7 +211,7 @@ impl Net {
         check_batch(ids, batch)?;
         in_pool(|| {
             let x = self.embedding.rows(ids)?; // [B · T, hidden]
-            let pass = self.pass(Mode::Causal, batch, cache, ids.len() / batch);
+            let pass = self.pass(Mode::Causal, batch, cache.next(ids.len() / batch));
             self.through(x, cache, &pass, cancel)
         })
     }
@@ -234,14 +234,7 @@ impl Net {
             let mut x = self.embedding.rows(ids)?; // [branches, hidden]
             branches.reserve(&self.config);
             let position = cache.len() + branches.tokens();
-            let tables = self.ropes.iter().map(|rope| rope.table(position + 1)).collect();
-            let pass = Pass {
-                mode: Mode::Causal,
-                batch: ids.len(),
-                positions: position..position + 1,
-                tables,
-                rows: None,
-            };
+            let pass = self.pass(Mode::Causal, branches.len(), position..position + 1);
             for (index, layer) in self.layers.iter().enumerate() {
                 cancel.check()?;
                 layer.attend_next(&mut x, &self.context(index, cache, &pass), (branches, index));
@@ -271,7 +264,7 @@ impl Net {
         }
         in_pool(|| {
             let x = self.condition(self.embedding.rows(tokens)?, soft); // [B · C, hidden]
-            let pass = Pass { rows, ..self.pass(Mode::Canvas, batch, cache, tokens.len() / batch) };
+            let pass = Pass { rows, ..self.pass(Mode::Canvas, batch, cache.next(tokens.len() / batch)) };
             let states = self.through(x, cache, &pass, cancel)?; // [rows, hidden]
             Ok(self.embedding.logits(&states)) // [rows, V]
         })
@@ -340,8 +333,7 @@ impl Net {
         Ok(self.final_norm(&x))
     }
 
-    fn pass(&self, mode: Mode, batch: usize, cache: &KvCache, tokens: usize) -> Pass<'static> {
-        let positions = cache.len()..cache.len() + tokens;
+    fn pass(&self, mode: Mode, batch: usize, positions: Range<usize>) -> Pass<'static> {
         let tables = self.ropes.iter().map(|rope| rope.table(positions.end)).collect();
         Pass { mode, batch, positions, tables, rows: None }
     }
