@@ -12,6 +12,7 @@ pub mod rng;
 pub mod servers;
 pub mod tee;
 pub mod terminal;
+pub mod timing;
 pub mod wire;
 
 use std::io::Write;

@@ -4,6 +4,7 @@
 use lacuna_tests::client::{Client, Setup, Trigger};
 use lacuna_tests::engine::{End, Script};
 use lacuna_tests::servers::{Stage, shipped_ready};
+use lacuna_tests::timing::within;
 use serde_json::json;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,47 +43,51 @@ fn running(client: &mut Client, uri: &str) -> i64 {
     id
 }
 
-/// The engine's account of its first inference, once the worker has gone on to say that it is ready.
-fn check_engine_stopped(stage: &Stage, client: &mut Client, asked: Duration) {
+/// How long after `asked` the engine stopped, by its own account of its first inference, once the worker has gone on to
+/// say that it is ready.
+fn engine_stopped_after(stage: &Stage, client: &mut Client, asked: Duration) -> Duration {
     client.state("ready");
     let first = &stage.inferences()[0];
     assert_eq!(first.end, Some(End::Cancelled), "{first:?}");
-    let after = first.ended.unwrap().saturating_sub(asked);
-    assert!(after < ANSWER_MAX, "the engine stopped only after {after:?}");
+    first.ended.unwrap().saturating_sub(asked)
 }
 
 #[test]
 fn a_cancelled_request_is_answered_at_once_and_its_engine_stops() {
     let _turn = alone();
-    let stage = stage();
-    let mut client = stage.ready(&endless(), &Setup::default());
-    client.open(URI, "rust", TEXT);
-    let id = running(&mut client, URI);
-    let asked = now();
-    client.cancel(id);
-    let answer = client.response(id);
-    let after = now() - asked;
-    assert_eq!(answer.code(), CANCELLED);
-    assert!(after < ANSWER_MAX, "answered only after {after:?}");
-    check_engine_stopped(&stage, &mut client, asked);
-    assert_eq!(client.counter("inferencesCancelled"), 1);
+    within("cancelled: the answer, and the engine's stop", ANSWER_MAX, || {
+        let stage = stage();
+        let mut client = stage.ready(&endless(), &Setup::default());
+        client.open(URI, "rust", TEXT);
+        let id = running(&mut client, URI);
+        let asked = now();
+        client.cancel(id);
+        let answer = client.response(id);
+        let answered = now() - asked;
+        assert_eq!(answer.code(), CANCELLED);
+        let stopped = engine_stopped_after(&stage, &mut client, asked);
+        assert_eq!(client.counter("inferencesCancelled"), 1);
+        answered.max(stopped)
+    });
 }
 
 #[test]
 fn a_newer_request_supersedes_the_one_that_runs_without_a_cancel() {
     let _turn = alone();
-    let stage = stage();
-    let mut client = stage.ready(&endless(), &Setup::default());
-    client.open(URI, "rust", TEXT);
-    let first = running(&mut client, URI);
-    let asked = now();
-    client.type_at(URI, client.after(URI, "total = "), "n");
-    let second = client.request_inline(URI, client.after(URI, "total = n"), Trigger::Automatic);
-    assert_eq!(client.response(first).code(), CANCELLED);
-    let after = now() - asked;
-    assert!(after < ANSWER_MAX, "answered only after {after:?}");
-    client.cancel(second);
-    assert_eq!(client.response(second).code(), CANCELLED);
+    within("superseded: the answer", ANSWER_MAX, || {
+        let stage = stage();
+        let mut client = stage.ready(&endless(), &Setup::default());
+        client.open(URI, "rust", TEXT);
+        let first = running(&mut client, URI);
+        let asked = now();
+        client.type_at(URI, client.after(URI, "total = "), "n");
+        let second = client.request_inline(URI, client.after(URI, "total = n"), Trigger::Automatic);
+        assert_eq!(client.response(first).code(), CANCELLED);
+        let after = now() - asked;
+        client.cancel(second);
+        assert_eq!(client.response(second).code(), CANCELLED);
+        after
+    });
 }
 
 #[test]
@@ -106,35 +111,39 @@ fn requests_of_different_documents_do_not_supersede_each_other() {
 #[test]
 fn a_request_that_waits_is_cancelled_without_an_inference() {
     let _turn = alone();
-    let stage = stage();
-    let mut client = stage.ready(&endless(), &Setup::default());
     let other = "file:///project/other.rs";
-    client.open(URI, "rust", TEXT);
-    client.open(other, "rust", TEXT);
-    let runs = running(&mut client, URI);
-    let waits = client.request_inline(other, client.after(other, "total = "), Trigger::Automatic);
-    client.cancel(waits);
-    let answer = client.response(waits);
-    assert_eq!(answer.code(), CANCELLED);
-    assert!(answer.after < ANSWER_MAX, "answered only after {:?}", answer.after);
-    client.cancel(runs);
-    assert_eq!(client.response(runs).code(), CANCELLED);
-    client.state("ready");
-    assert_eq!(stage.inferences().len(), 1);
+    within("cancelled while it waits: the answer", ANSWER_MAX, || {
+        let stage = stage();
+        let mut client = stage.ready(&endless(), &Setup::default());
+        client.open(URI, "rust", TEXT);
+        client.open(other, "rust", TEXT);
+        let runs = running(&mut client, URI);
+        let waits = client.request_inline(other, client.after(other, "total = "), Trigger::Automatic);
+        client.cancel(waits);
+        let answer = client.response(waits);
+        assert_eq!(answer.code(), CANCELLED);
+        client.cancel(runs);
+        assert_eq!(client.response(runs).code(), CANCELLED);
+        client.state("ready");
+        assert_eq!(stage.inferences().len(), 1);
+        answer.after
+    });
 }
 
 /// Closing a document takes the work for it along.
 #[test]
 fn a_closed_document_is_not_worked_for() {
     let _turn = alone();
-    let stage = stage();
-    let mut client = stage.ready(&endless(), &Setup::default());
-    client.open(URI, "rust", TEXT);
-    let id = running(&mut client, URI);
-    let asked = now();
-    client.close(URI);
-    client.response(id);
-    check_engine_stopped(&stage, &mut client, asked);
+    within("closed: the engine's stop", ANSWER_MAX, || {
+        let stage = stage();
+        let mut client = stage.ready(&endless(), &Setup::default());
+        client.open(URI, "rust", TEXT);
+        let id = running(&mut client, URI);
+        let asked = now();
+        client.close(URI);
+        client.response(id);
+        engine_stopped_after(&stage, &mut client, asked)
+    });
 }
 
 /// What Neovim does: it never cancels what a newer request replaces.
@@ -171,30 +180,34 @@ fn cpu_ticks(process: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// The shipped model, made to think for long: the processor idles 100 ms after the cancel.
+/// The shipped model, made to think for long: what it computes after the cancel is 100 ms of each of its threads at
+/// most. Time on the processor, not on the clock, so that a machine with other work changes nothing.
 #[test]
 #[cfg(target_os = "linux")]
 fn the_processor_idles_when_a_long_job_is_cancelled() {
+    const COMPUTED_MS_MAX: u64 = 200;
     let _turn = alone();
     let options = json!({"invokedPreset": "thorough", "candidates": 64});
-    let mut client = shipped_ready(&Setup::with_options(options));
-    client.open(URI, "rust", "/// Adds all numbers of a list.\nfn sum(numbers: &[i32]) -> i32 {\n    \n}\n");
-    let process = client.process_id();
-    let before = cpu_ticks(process);
-    let id = client.request_inline(URI, client.after(URI, "-> i32 {\n    "), Trigger::Invoked);
-    client.state("busy");
-    client.listen(Duration::from_millis(100));
-    assert!(client.arrived(id).is_none(), "the job is too short to be cancelled");
-    assert!(cpu_ticks(process) > before, "the job does not compute");
-    let asked = now();
-    client.cancel(id);
-    assert_eq!(client.response(id).code(), CANCELLED);
-    let after = now() - asked;
-    assert!(after < ANSWER_MAX, "answered only after {after:?}");
-    client.listen(Duration::from_millis(100).saturating_sub(now() - asked));
-    let stopped = cpu_ticks(process);
-    client.listen(Duration::from_millis(300));
-    let more = cpu_ticks(process) - stopped;
-    assert!(more <= 1, "{more} ticks of 10 ms were computed after the job should have stopped");
-    assert_eq!(client.shut_down(), Some(0));
+    within("milliseconds computed after the cancel", COMPUTED_MS_MAX, || {
+        let mut client = shipped_ready(&Setup::with_options(options.clone()));
+        client.open(
+            URI,
+            "rust",
+            "/// Adds all numbers of a list.\nfn sum(numbers: &[i32]) -> i32 {\n    \n}\n",
+        );
+        let process = client.process_id();
+        let before = cpu_ticks(process);
+        let id = client.request_inline(URI, client.after(URI, "-> i32 {\n    "), Trigger::Invoked);
+        client.state("busy");
+        client.listen(Duration::from_millis(100));
+        assert!(client.arrived(id).is_none(), "the job is too short to be cancelled");
+        let asked = cpu_ticks(process);
+        assert!(asked > before, "the job does not compute");
+        client.cancel(id);
+        assert_eq!(client.response(id).code(), CANCELLED);
+        client.listen(Duration::from_secs(1));
+        let computed = cpu_ticks(process) - asked;
+        assert_eq!(client.shut_down(), Some(0));
+        computed * 10
+    });
 }
