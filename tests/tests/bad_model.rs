@@ -1,6 +1,8 @@
 //! Damaged and contradictory models: one clear line on stderr that names the culprit, exit code 2, nothing written.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
+use lacuna_tests::client::{Client, Setup};
+use lacuna_tests::servers::shipped;
 use lacuna_tests::{Run, lacuna, workspace_root};
 use serde_json::{Value, json};
 use std::fs;
@@ -8,6 +10,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const SOURCE: &str = "fn add(a: i32, b: i32) -> i32 {\n    todo!()\n}\n";
+
+/// What is to be done about a file that is not there.
+const HOLDS: &str = "a model directory holds config.json, tokenizer.json and model.safetensors";
+/// About one that can be read and is not what it should be.
+const AGAIN: &str = "fetch the file again";
 
 /// A copy of the shipped model to damage, beside a file with a hole.
 struct Bench {
@@ -66,6 +73,16 @@ impl Bench {
         self.untouched();
     }
 
+    /// Why the server has no model.
+    fn server_says(&self) -> String {
+        let mut client = Client::start(&shipped());
+        let model = self.folder.path().join("model");
+        client.initialize(&Setup::with_options(json!({"engine": {"model": model}})));
+        let status = client.state("error");
+        assert_eq!(client.shut_down(), Some(0));
+        status["message"].as_str().unwrap().to_owned()
+    }
+
     fn untouched(&self) {
         assert_eq!(fs::read_to_string(self.folder.path().join("hole.rs")).unwrap(), SOURCE);
         let mut names: Vec<String> = fs::read_dir(self.folder.path())
@@ -85,6 +102,86 @@ fn largest_tensor(header: &Value) -> String {
     tensors.max_by_key(|(_, value)| size(value)).unwrap().0.clone()
 }
 
+/// After `damage`, every command and the server say this about that file of the model: its path as it was given, what was
+/// expected, what came, and what to do.
+fn check_said(file: &str, says: &[&str], damage: impl FnOnce(&Bench)) {
+    let bench = Bench::new();
+    damage(&bench);
+    let says = |given: &str, message: &str| {
+        for part in [given].iter().chain(says) {
+            assert!(message.contains(part), "expected {part:?} in: {message}");
+        }
+        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    };
+    let path = format!("./model/{file}");
+    for args in [["fill", "hole.rs"].as_slice(), &["refine", "hole.rs:2"], &["doctor"]] {
+        let run = lacuna(bench.folder.path(), &[args, &["--model", "./model"]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        says(&format!("{path}: "), &run.stderr);
+    }
+    let replay = ["replay", "--model", "./model", "--replay", "in", "--out", "out"];
+    if file != "tokenizer.json" {
+        // A replay is of tokens.
+        says(&format!("{path}: "), &lacuna(bench.folder.path(), &replay).stderr);
+    }
+    bench.untouched();
+    says(&format!("{}: ", bench.file(file).display()), &bench.server_says());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_by_its_path() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        check_said(file, &["No such file", HOLDS], |bench| fs::remove_file(bench.file(file)).unwrap());
+    }
+}
+
+#[test]
+fn a_file_that_is_no_json_is_named_by_its_path() {
+    for file in ["config.json", "generation_config.json", "tokenizer.json"] {
+        check_said(file, &["line 1 column", AGAIN], |bench| fs::write(bench.file(file), "{\"a\": ").unwrap());
+    }
+    check_said("config.json", &["not a JSON object: found [1]", AGAIN], |bench| {
+        fs::write(bench.file("config.json"), "[1]").unwrap();
+    });
+}
+
+#[test]
+fn a_value_of_another_kind_is_named_by_its_path_and_key() {
+    let remedy = "correct the file, or take another model";
+    let hidden = "text_config.hidden_size: expected a whole number in 1..=1048576, found \"wide\"";
+    check_said("config.json", &[hidden, remedy], |bench| {
+        bench.edit_json("config.json", |config| config["text_config"]["hidden_size"] = json!("wide"));
+    });
+    check_said("config.json", &["text_config: expected an object, found nothing", remedy], |bench| {
+        bench.edit_json("config.json", |config| drop(config.as_object_mut().unwrap().remove("text_config")));
+    });
+    check_said("generation_config.json", &["t_max: expected a number", "found \"hot\"", remedy], |bench| {
+        bench.edit_json("generation_config.json", |config| config["t_max"] = json!("hot"));
+    });
+}
+
+#[test]
+fn truncated_weights_are_named_by_their_path() {
+    check_said("model.safetensors", &["damaged safetensors: ", "truncated", AGAIN], |bench| {
+        let bytes = fs::read(bench.file("model.safetensors")).unwrap();
+        fs::write(bench.file("model.safetensors"), &bytes[..bytes.len() - 5000]).unwrap();
+    });
+}
+
+#[test]
+fn files_of_different_models_are_named_by_their_path() {
+    check_said(
+        "model.safetensors",
+        &["tensor model.", "expected shape", "found", "fetch it anew"],
+        |bench| {
+            bench.edit_json("config.json", |config| config["text_config"]["intermediate_size"] = json!(8));
+        },
+    );
+    check_said("tokenizer.json", &["the token \"<|nobody|>\"", "fetch both from one"], |bench| {
+        bench.edit_json("config.json", |config| config["lacuna"]["prompt"]["begin"] = json!(["<|nobody|>"]));
+    });
+}
+
 #[test]
 fn the_undamaged_copy_works() {
     let bench = Bench::new();
@@ -99,7 +196,17 @@ fn no_such_folder() {
     fs::remove_dir_all(bench.folder.path().join("model")).unwrap();
     let run = bench.fill();
     assert_eq!(run.code, Some(2), "{run:?}");
-    assert!(run.stderr.contains("model"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the model at model cannot be used: there is no such directory"),
+        "{}",
+        run.stderr
+    );
+    let said = bench.server_says();
+    let model = bench.folder.path().join("model").display().to_string();
+    assert!(
+        said.contains(&format!("the model at {model} cannot be used: there is no such directory")),
+        "{said}"
+    );
 }
 
 #[test]

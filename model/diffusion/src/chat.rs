@@ -73,7 +73,7 @@ impl Chat {
 
     /// Renders the template around placeholders and takes it apart.
     pub(crate) fn resolve(template: &ChatTemplate, tokenizer: &mut Tokenizer) -> Result<Self, ChatError> {
-        let fault = |reason: String| ChatError { file: template.file, line: None, reason };
+        let fault = |reason: String| ChatError { file: template.file.clone(), line: None, reason };
         let failed = |error: tokenizers::Error| fault(format!("cannot be tokenised: {error}"));
         let asked = template.render(&[Turn::User(USER)], true)?;
         let answered = template.render(&[Turn::User(USER), Turn::Model(ANSWER)], false)?;

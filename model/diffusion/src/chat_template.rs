@@ -26,8 +26,8 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
      without instructions", line.map(|line| format!("line {line}: ")).unwrap_or_default()
 )]
 pub(crate) struct ChatError {
-    /// The file that holds the template.
-    pub file: &'static str,
+    /// The file that holds the template, with its directory as that was given.
+    pub file: String,
     /// Where in the template, if it is known.
     pub line: Option<usize>,
     /// What is wrong.
@@ -46,7 +46,7 @@ pub(crate) enum Turn<'a> {
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     /// The file that holds it.
-    pub file: &'static str,
+    pub file: String,
     /// Its text.
     pub source: String,
     /// `bos_token` and its like, by name.
@@ -60,37 +60,35 @@ impl ChatTemplate {
         let config = tokenizer_config(folder)?;
         let tokens = config.as_ref().map(named_tokens).unwrap_or_default();
         if let Some(source) = read(folder, TEMPLATE_FILE)? {
-            return Self::compile(TEMPLATE_FILE, &source, tokens).map(Some);
+            return Self::compile(name(folder, TEMPLATE_FILE), &source, tokens).map(Some);
         }
+        let file = name(folder, CONFIG_FILE);
         let Some(template) = config.as_ref().and_then(|config| config.get("chat_template")) else {
             return Ok(None);
         };
         match template {
             Json::Null => Ok(None),
-            Json::String(source) => Self::compile(CONFIG_FILE, source, tokens).map(Some),
+            Json::String(source) => Self::compile(file, source, tokens).map(Some),
             // Several templates for several uses; the one for a plain chat is called default.
             Json::Array(named) => match named.iter().find(|one| one["name"] == "default") {
                 Some(one) => {
-                    Self::compile(CONFIG_FILE, one["template"].as_str().unwrap_or_default(), tokens).map(Some)
+                    Self::compile(file, one["template"].as_str().unwrap_or_default(), tokens).map(Some)
                 }
                 None => Ok(None),
             },
-            _ => Err(fault(
-                CONFIG_FILE,
-                "chat_template: expected a string or a list of named templates".to_owned(),
-            )),
+            _ => Err(fault(file, "chat_template: expected a string or a list of named templates".to_owned())),
         }
     }
 
     /// Compiles a template's text; `tokens` are the names it may know.
     pub(crate) fn compile(
-        file: &'static str,
+        file: String,
         source: &str,
         tokens: BTreeMap<String, String>,
     ) -> Result<Self, ChatError> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| described(file, &error))?);
+        environment.set_syntax(syntax.map_err(|error| described(&file, &error))?);
         // By default a template's file name chooses how values are escaped.
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
@@ -100,8 +98,8 @@ impl ChatTemplate {
         });
         environment.add_function("strftime_now", strftime_now);
         environment
-            .add_template_owned(file, without_generation_tags(source))
-            .map_err(|error| described(file, &error))?;
+            .add_template_owned(file.clone(), without_generation_tags(source))
+            .map_err(|error| described(&file, &error))?;
         Ok(Self { environment, file, source: source.to_owned(), tokens })
     }
 
@@ -122,9 +120,9 @@ impl ChatTemplate {
         context.insert("tools".to_owned(), Value::from(()));
         context.insert("documents".to_owned(), Value::from(()));
         self.environment
-            .get_template(self.file)
+            .get_template(&self.file)
             .and_then(|template| template.render(Value::from_pairs(context)))
-            .map_err(|error| described(self.file, &error))
+            .map_err(|error| described(&self.file, &error))
     }
 }
 
@@ -158,7 +156,9 @@ fn without_generation_tags(source: &str) -> String {
 
 fn tokenizer_config(folder: &Path) -> Result<Option<Json>, ChatError> {
     let Some(text) = read(folder, CONFIG_FILE)? else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|error| fault(CONFIG_FILE, format!("not JSON: {error}")))
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| fault(name(folder, CONFIG_FILE), format!("not JSON: {error}")))
 }
 
 /// Every `…_token` of `tokenizer_config.json`, spelled out or as an object with its `content`.
@@ -174,18 +174,23 @@ fn read(folder: &Path, file: &'static str) -> Result<Option<String>, ChatError> 
     match std::fs::read_to_string(folder.join(file)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fault(file, error.to_string())),
+        Err(error) => Err(fault(name(folder, file), error.to_string())),
     }
 }
 
-fn fault(file: &'static str, reason: String) -> ChatError {
+/// What messages call a file.
+fn name(folder: &Path, file: &str) -> String {
+    folder.join(file).display().to_string()
+}
+
+fn fault(file: String, reason: String) -> ChatError {
     ChatError { file, line: None, reason }
 }
 
-fn described(file: &'static str, error: &Error) -> ChatError {
+fn described(file: &str, error: &Error) -> ChatError {
     let reason = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
-    ChatError { file, line: error.line(), reason }
+    ChatError { file: file.to_owned(), line: error.line(), reason }
 }

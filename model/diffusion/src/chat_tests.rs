@@ -155,7 +155,7 @@ fn the_far_suffix_stays_while_the_cursor_goes_down() {
 
 fn template(source: &str) -> ChatTemplate {
     let tokens = BTreeMap::from([("bos_token".to_owned(), "<bos>".to_owned())]);
-    ChatTemplate::compile("chat_template.jinja", source, tokens).unwrap()
+    ChatTemplate::compile("chat_template.jinja".to_owned(), source, tokens).unwrap()
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_template_without_markers_is_text_beside_text() {
 #[test]
 fn templates_that_cannot_be_used_are_refused_with_their_line() {
     let message = |source: &str| {
-        let compiled = ChatTemplate::compile("chat_template.jinja", source, BTreeMap::new());
+        let compiled = ChatTemplate::compile("chat_template.jinja".to_owned(), source, BTreeMap::new());
         compiled.and_then(|template| Chat::resolve(&template, &mut tokenizer())).unwrap_err().to_string()
     };
     let cases = [
@@ -217,7 +217,9 @@ fn a_template_may_lie_in_the_tokenizers_config() {
         r#"{"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}"#;
     assert_eq!(find(named).unwrap().as_deref(), Some("d"));
     assert_eq!(find(r#"{"chat_template": null}"#).unwrap(), None);
-    assert!(find("[").unwrap_err().to_string().starts_with("tokenizer_config.json: not JSON"));
-    assert!(find(r#"{"chat_template": 3}"#).unwrap_err().to_string().contains("expected a string"));
+    let file = dir.join("tokenizer_config.json").display().to_string();
+    assert!(find("[").unwrap_err().to_string().starts_with(&format!("{file}: not JSON")));
+    let other = find(r#"{"chat_template": 3}"#).unwrap_err().to_string();
+    assert!(other.starts_with(&format!("{file}: chat_template: expected a string")), "{other}");
     std::fs::remove_dir_all(dir).unwrap();
 }

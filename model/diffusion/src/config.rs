@@ -88,12 +88,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses `config.json`.
+    /// Parses `config.json`; `file` is what messages call it.
     ///
     /// # Errors
-    /// [`LoadError::Json`] and [`LoadError::Value`], naming the key, what was expected and what was found.
-    pub fn parse(json: &[u8]) -> Result<Self, LoadError> {
-        let root = Object::parse("config.json", json)?;
+    /// [`LoadError::Json`] and [`LoadError::Value`], naming the file, the key, what was expected and what was found.
+    pub fn parse(file: &str, json: &[u8]) -> Result<Self, LoadError> {
+        let root = Object::parse(file, json)?;
         check_architecture(&root)?;
         let text = root.object("text_config")?;
         let vocab_size = text.size("vocab_size", Some(262_144), VOCABULARY_MAX)?;
@@ -310,12 +310,12 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Parses `generation_config.json`; `vocab_size` bounds the token ids.
+    /// Parses `generation_config.json`, which messages call `file`; `vocab_size` bounds the token ids.
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn parse(json: &[u8], vocab_size: usize) -> Result<Self, LoadError> {
-        let root = Object::parse("generation_config.json", json)?;
+    pub fn parse(file: &str, json: &[u8], vocab_size: usize) -> Result<Self, LoadError> {
+        let root = Object::parse(file, json)?;
         let default = Self::default();
         let sampler = root.optional_object("sampler_config")?;
         if let Some(sampler) = &sampler {

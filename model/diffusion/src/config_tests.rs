@@ -17,8 +17,11 @@ fn released() -> Value {
     })
 }
 
+/// What every complaint about a value ends with.
+const REMEDY: &str = "; correct the file, or take another model";
+
 fn parse(value: &Value) -> Result<Config, LoadError> {
-    Config::parse(value.to_string().as_bytes())
+    Config::parse("m/config.json", value.to_string().as_bytes())
 }
 
 /// The released config with one key set, dotted from the root; null removes it.
@@ -32,7 +35,7 @@ fn with(key: &str, value: Value) -> Result<Config, LoadError> {
 }
 
 fn check(key: &str, value: Value, message: &str) {
-    assert_eq!(with(key, value).unwrap_err().to_string(), message);
+    assert_eq!(with(key, value).unwrap_err().to_string(), format!("{message}{REMEDY}"));
 }
 
 #[test]
@@ -67,18 +70,18 @@ fn unknown_architectures_and_activations_are_named() {
     check(
         "model_type",
         json!("llama"),
-        "config.json: model_type: expected \"diffusion_gemma\" (all this engine supports), found \"llama\"",
+        "m/config.json: model_type: expected \"diffusion_gemma\" (all this engine supports), found \"llama\"",
     );
     check(
         "architectures",
         json!(["LlamaForCausalLM"]),
-        "config.json: architectures: expected DiffusionGemmaForBlockDiffusion (the one supported), \
+        "m/config.json: architectures: expected DiffusionGemmaForBlockDiffusion (the one supported), \
          found LlamaForCausalLM",
     );
     check(
         "text_config.hidden_activation",
         json!("silu"),
-        "config.json: text_config.hidden_activation: expected \"gelu_pytorch_tanh\" (all this engine supports), \
+        "m/config.json: text_config.hidden_activation: expected \"gelu_pytorch_tanh\" (all this engine supports), \
          found \"silu\"",
     );
 }
@@ -88,28 +91,28 @@ fn numbers_that_do_not_fit_are_named() {
     check(
         "text_config.hidden_size",
         json!(0),
-        "config.json: text_config.hidden_size: expected a whole number in 1..=1048576, found 0",
+        "m/config.json: text_config.hidden_size: expected a whole number in 1..=1048576, found 0",
     );
     check(
         "text_config.num_key_value_heads",
         json!(3),
-        "config.json: text_config.num_key_value_heads: expected a divisor of num_attention_heads = 4, \
+        "m/config.json: text_config.num_key_value_heads: expected a divisor of num_attention_heads = 4, \
          found 3 in layer 0",
     );
     check(
         "text_config.top_k_experts",
         json!(9),
-        "config.json: text_config.top_k_experts: expected a whole number in 1..=8, found 9",
+        "m/config.json: text_config.top_k_experts: expected a whole number in 1..=8, found 9",
     );
     check(
         "text_config.num_experts",
         Value::Null,
-        "config.json: text_config.num_experts: expected a whole number in 1..=1048576, found null",
+        "m/config.json: text_config.num_experts: expected a whole number in 1..=1048576, found null",
     );
     check(
         "text_config.per_layer_config",
         json!({"6": {}}),
-        "config.json: text_config.per_layer_config: expected layer indices below num_hidden_layers = 6 as keys, \
+        "m/config.json: text_config.per_layer_config: expected layer indices below num_hidden_layers = 6 as keys, \
          found \"6\"",
     );
 }
@@ -149,10 +152,10 @@ fn no_value_of_any_key_panics() {
 fn cut_or_foreign_json_is_an_error() {
     let whole = released().to_string();
     for end in 0..whole.len() {
-        assert!(Config::parse(&whole.as_bytes()[..end]).is_err(), "cut at {end}");
+        assert!(Config::parse("m/config.json", &whole.as_bytes()[..end]).is_err(), "cut at {end}");
     }
-    let found = Config::parse(b"[1]").unwrap_err().to_string();
-    assert_eq!(found, "config.json: not a JSON object: found [1]");
+    let found = Config::parse("m/config.json", b"[1]").unwrap_err().to_string();
+    assert_eq!(found, "m/config.json: not a JSON object: found [1]; fetch the file again");
 }
 
 #[test]
@@ -173,17 +176,17 @@ fn the_lacuna_object_is_read_and_held_to_the_vocabulary() {
     check(
         "lacuna",
         json!({"noise": {"kind": "mask", "mask_token_id": 320}}),
-        "config.json: lacuna.noise.mask_token_id: expected a token id below vocab_size = 320, found 320",
+        "m/config.json: lacuna.noise.mask_token_id: expected a token id below vocab_size = 320, found 320",
     );
     check(
         "lacuna",
         json!({"repeats": {"orders": [1, 2], "weights": [1.0]}}),
-        "config.json: lacuna.repeats.weights: expected as many numbers as orders, 2, found 1",
+        "m/config.json: lacuna.repeats.weights: expected as many numbers as orders, 2, found 1",
     );
     check(
         "lacuna",
         json!({"repeats": {"orders": [2, 2], "weights": [1.0, 1.0]}}),
-        "config.json: lacuna.repeats.orders: expected ascending numbers, found [2, 2]",
+        "m/config.json: lacuna.repeats.orders: expected ascending numbers, found [2, 2]",
     );
     assert_eq!(parse(&released()).unwrap().lacuna, Lacuna::default());
 }
@@ -191,14 +194,15 @@ fn the_lacuna_object_is_read_and_held_to_the_vocabulary() {
 #[test]
 fn generation_config_has_the_references_defaults_and_spelling() {
     let nulls = br#"{"max_denoising_steps": null, "sampler_config": null, "t_min": null}"#;
-    assert_eq!(GenerationConfig::parse(nulls, 320).unwrap(), GenerationConfig::default());
+    assert_eq!(GenerationConfig::parse("g", nulls, 320).unwrap(), GenerationConfig::default());
     let full = br#"{"max_denoising_steps": 16, "sampler_config": {"_cls_name": "EntropyBoundSamplerConfig",
         "entropy_bound": 0.2}, "t_min": 0.3, "t_max": 0.9, "stability_threshold": 2, "confidence_threshold": 0.01,
         "eos_token_id": [1, 106]}"#;
-    let config = GenerationConfig::parse(full, 320).unwrap();
+    let config = GenerationConfig::parse("g", full, 320).unwrap();
     assert_eq!((config.steps_max, config.entropy_bound, config.stability_threshold), (16, 0.2, 2));
     assert_eq!(config.eos_token_ids, [1, 106]);
     assert!((crate::accept::temperature(config.t_min, config.t_max, 16, 16) - 0.9).abs() < 1e-6);
-    let backwards = GenerationConfig::parse(br#"{"t_min": 0.9}"#, 320).unwrap_err().to_string();
-    assert_eq!(backwards, "generation_config.json: t_max: expected at least t_min = 0.9, found 0.8");
+    let backwards = GenerationConfig::parse("m/generation_config.json", br#"{"t_min": 0.9}"#, 320).unwrap_err().to_string();
+    let t_max = "m/generation_config.json: t_max: expected at least t_min = 0.9, found 0.8";
+    assert_eq!(backwards, format!("{t_max}{REMEDY}"));
 }

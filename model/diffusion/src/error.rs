@@ -15,17 +15,17 @@ pub enum LoadError {
         reason: String,
     },
     /// A JSON file is not JSON, or not an object.
-    #[error("{file}: not a JSON object: {reason}")]
+    #[error("{file}: not a JSON object: {reason}; fetch the file again")]
     Json {
-        /// File name.
+        /// The file, with its directory as that was given.
         file: String,
         /// Where it breaks.
         reason: String,
     },
     /// A value of `config.json` or `generation_config.json` is absent, of the wrong kind or out of range.
-    #[error("{file}: {key}: expected {expected}, found {found}")]
+    #[error("{file}: {key}: expected {expected}, found {found}; correct the file, or take another model")]
     Value {
-        /// File name.
+        /// The file, with its directory as that was given.
         file: String,
         /// Dotted path of the key.
         key: String,
@@ -37,22 +37,31 @@ pub enum LoadError {
     /// A safetensors file whose header does not describe its bytes.
     #[error("{file}: damaged safetensors: {reason}; fetch the file again")]
     Damaged {
-        /// File name.
+        /// The file, with its directory as that was given.
         file: String,
         /// What does not fit.
         reason: String,
     },
     /// A weight that the configuration asks for is in none of the files.
-    #[error("tensor {name}: missing (expected shape {expected:?})")]
+    #[error(
+        "{file}: tensor {name}: missing (expected shape {expected:?}); fetch it anew, together with the config.json beside it"
+    )]
     MissingTensor {
+        /// The file, or the index of several.
+        file: String,
         /// Name as in the reference.
         name: String,
         /// Shape by the configuration.
         expected: Vec<usize>,
     },
     /// A weight of another shape than the configuration says.
-    #[error("tensor {name}: expected shape {expected:?}, found {found:?}")]
+    #[error(
+        "{file}: tensor {name}: expected shape {expected:?}, found {found:?}; fetch it anew, together with the config.json \
+         beside it"
+    )]
     Shape {
+        /// The file, or the index of several.
+        file: String,
         /// Name as in the reference.
         name: String,
         /// Shape by the configuration.
@@ -61,16 +70,24 @@ pub enum LoadError {
         found: Vec<usize>,
     },
     /// A weight of a type this engine does not read.
-    #[error("tensor {name}: expected dtype F32, F16 or BF16, found {found}")]
+    #[error(
+        "{file}: tensor {name}: expected dtype F32, F16 or BF16, found {found}; convert it, or take another model"
+    )]
     Dtype {
+        /// The file, or the index of several.
+        file: String,
         /// Name as in the reference.
         name: String,
         /// As the file spells it.
         found: String,
     },
     /// A weight that holds an infinity or not-a-number.
-    #[error("tensor {name}: element {index} is {value}, weights must be finite; the file is damaged")]
+    #[error(
+        "{file}: tensor {name}: element {index} is {value}, weights must be finite; the file is damaged, fetch it again"
+    )]
     NotFinite {
+        /// The file, or the index of several.
+        file: String,
         /// Name as in the reference.
         name: String,
         /// Flat index.

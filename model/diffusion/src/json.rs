@@ -7,15 +7,15 @@ use std::ops::RangeInclusive;
 
 /// A view of one object of a file.
 pub(crate) struct Object<'a> {
-    file: &'static str,
+    file: &'a str,
     /// Dotted path with a trailing dot, or empty at the root.
     path: String,
     map: Cow<'a, Map<String, Value>>,
 }
 
 impl<'a> Object<'a> {
-    /// Parses a whole file.
-    pub(crate) fn parse(file: &'static str, json: &[u8]) -> Result<Self, LoadError> {
+    /// Parses a whole file; `file` is what complaints call it.
+    pub(crate) fn parse(file: &'a str, json: &[u8]) -> Result<Self, LoadError> {
         let fault = |reason: String| LoadError::Json { file: file.to_owned(), reason };
         match serde_json::from_slice(json).map_err(|error| fault(error.to_string()))? {
             Value::Object(map) => Ok(Self { file, path: String::new(), map: Cow::Owned(map) }),

@@ -59,11 +59,8 @@ impl Net {
     /// # Errors
     /// [`LoadError`], naming the file, key or tensor at fault.
     pub fn load(source: &ModelSource, precision: Precision) -> Result<Self, LoadError> {
-        let config = Config::parse(&source.config()?)?;
-        let generation = match source.generation_config()? {
-            Some(json) => GenerationConfig::parse(&json, config.vocab_size)?,
-            None => GenerationConfig::default(),
-        };
+        let config = source.config()?;
+        let generation = source.generation_config(config.vocab_size)?;
         let weights = Weights::open(source)?;
         let shared = if weights.has(&format!("{DECODER}.embed_tokens.weight")) { DECODER } else { ENCODER };
         let hidden = config.hidden_size;

@@ -83,7 +83,7 @@ fn auto(options: &LoadOptions, source: &ModelSource, report: &Report<'_>) -> Res
         Err(LoadError::Device(reason)) => reason,
         other => return other,
     };
-    let config = Config::parse(&source.config()?)?;
+    let config = source.config()?;
     let precision =
         if options.precision == PrecisionChoice::F32 { Precision::F32 } else { Precision::best() };
     fits_cpu(&config, precision, memory_available())

@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The model cannot be loaded.
-    #[error("{dir}: {source}")]
+    #[error("the model at {dir} cannot be used: {source}")]
     Model {
         /// The model directory.
         dir: PathBuf,
         /// Why.
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// The recording is not what it should be.
     #[error("{path}: {reason}")]
@@ -83,7 +83,7 @@ pub fn replay(model_dir: &Path, input: &Path, output: &Path) -> Result<(), Repla
 /// As [`replay`]; also a device that cannot be used.
 pub fn replay_on(options: &LoadOptions, input: &Path, output: &Path) -> Result<(), ReplayError> {
     let dir = options.model.clone().unwrap_or_default();
-    let model = |source| ReplayError::Model { dir: dir.clone(), source };
+    let model = |source| ReplayError::Model { dir: dir.clone(), source: Box::new(source) };
     let net = place::open(options, &ModelSource::Dir(dir.clone()), &|_| ()).map_err(model)?;
     let vocab_size = net.config().vocab_size;
     let recording = replay_file::read(input, vocab_size)?;

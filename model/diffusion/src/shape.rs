@@ -23,8 +23,8 @@ impl Shape {
     /// Never, unless this build's own files are damaged.
     pub fn config(self) -> Result<Config, LoadError> {
         match self {
-            Self::Full26b => Config::parse(SIZES_26B),
-            Self::Mini => Config::parse(&shipped::source().config()?),
+            Self::Full26b => Config::parse("shapes/26b.json", SIZES_26B),
+            Self::Mini => shipped::source().config(),
         }
     }
 }

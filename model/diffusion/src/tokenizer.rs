@@ -13,6 +13,8 @@ pub(crate) struct Tokenizer {
     /// Text of every id below the model's vocabulary size, made when first asked for.
     pieces: OnceLock<Vec<String>>,
     vocabulary: usize,
+    /// What messages call the file.
+    file: String,
 }
 
 /// Tokens of a text, with where they begin and the pre-tokenizer's unit they belong to.
@@ -26,42 +28,48 @@ pub(crate) struct Units {
 /// Why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenizerError {
-    #[error("{path}: cannot be read as a tokenizer.json: {reason}")]
-    Unreadable { path: String, reason: String },
+    #[error("{file}: {reason}; a model directory holds config.json, tokenizer.json and model.safetensors")]
+    Unreadable { file: String, reason: String },
+    #[error("{file}: not a tokenizer.json: {reason}; fetch the file again")]
+    Damaged { file: String, reason: String },
     #[error(
-        "tokenizer.json has {tokenizer} tokens (highest id {highest}) but config.json says vocab_size {model}: \
-         they belong to different models"
+        "{file}: found {tokenizer} tokens (highest id {highest}), but the config.json beside it says vocab_size {model}: \
+         they belong to different models; fetch both from one"
     )]
-    Vocabulary { tokenizer: usize, highest: u32, model: usize },
-    #[error("config.json names the token {0:?}, which tokenizer.json does not have")]
-    NoSuchToken(String),
+    Vocabulary { file: String, tokenizer: usize, highest: u32, model: usize },
+    #[error(
+        "{file}: expected the token {token:?}, which the config.json beside it names, found none: they belong to different \
+         models; fetch both from one"
+    )]
+    NoSuchToken { file: String, token: String },
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` from a file and holds it against `vocabulary` of the model.
     pub(crate) fn from_file(path: &Path, vocabulary: usize) -> Result<Self, TokenizerError> {
-        let unreadable =
-            |reason: String| TokenizerError::Unreadable { path: path.display().to_string(), reason };
-        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
-        Self::from_bytes(&bytes, &path.display().to_string(), vocabulary)
+        let file = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|error| TokenizerError::Unreadable { file: file.clone(), reason: error.to_string() })?;
+        Self::from_bytes(&bytes, &file, vocabulary)
     }
 
-    /// The same from memory; `name` is what errors call it.
-    pub(crate) fn from_bytes(bytes: &[u8], name: &str, vocabulary: usize) -> Result<Self, TokenizerError> {
-        let unreadable = |reason: String| TokenizerError::Unreadable { path: name.to_owned(), reason };
-        let mut inner = HfTokenizer::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
+    /// The same from memory; `file` is what errors call it.
+    pub(crate) fn from_bytes(bytes: &[u8], file: &str, vocabulary: usize) -> Result<Self, TokenizerError> {
+        let file = file.to_owned();
+        let damaged = |reason: String| TokenizerError::Damaged { file: file.clone(), reason };
+        let mut inner = HfTokenizer::from_bytes(bytes).map_err(|e| damaged(e.to_string()))?;
         inner.set_encode_special_tokens(true);
         // A file may carry its own padding or truncation; a prompt must never be cut or padded silently.
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
+        inner.with_truncation(None).map_err(|e| damaged(e.to_string()))?;
         let highest = inner.get_vocab(true).values().copied().max().unwrap_or(0);
         let tokens = inner.get_vocab_size(true);
         // Vocabularies are padded to round sizes, but not by half.
         let unused = vocabulary.saturating_sub(highest as usize + 1);
         if tokens == 0 || highest as usize >= vocabulary || unused > (vocabulary / 8).max(256) {
-            return Err(TokenizerError::Vocabulary { tokenizer: tokens, highest, model: vocabulary });
+            return Err(TokenizerError::Vocabulary { file, tokenizer: tokens, highest, model: vocabulary });
         }
-        Ok(Self { inner, pieces: OnceLock::new(), vocabulary })
+        Ok(Self { inner, pieces: OnceLock::new(), vocabulary, file })
     }
 
     /// Token ids of user text. No special token is added or recognised. CRLF and lone CR are read as LF: models see one
@@ -134,7 +142,8 @@ impl Tokenizer {
 
     /// The id of a token that the model's files name.
     pub(crate) fn id_of(&self, token: &str) -> Result<u32, TokenizerError> {
-        self.inner.token_to_id(token).ok_or_else(|| TokenizerError::NoSuchToken(token.to_owned()))
+        let missing = || TokenizerError::NoSuchToken { file: self.file.clone(), token: token.to_owned() };
+        self.inner.token_to_id(token).ok_or_else(missing)
     }
 
     /// Ids of the special tokens, ascending: never part of a candidate.

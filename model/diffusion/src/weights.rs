@@ -1,12 +1,19 @@
 //! Weights by name, from safetensors in a directory (memory-mapped) or in the binary, with every lie of a header caught.
 
+use crate::config::{Config, GenerationConfig};
 use crate::error::LoadError;
 use crate::safetensors_header::{Entry, read_header};
 use half::{bf16, f16};
 use memmap2::Mmap;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.json";
+const GENERATION_CONFIG: &str = "generation_config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Where a model's files are.
 #[derive(Clone, Debug)]
@@ -35,28 +42,41 @@ impl ModelSource {
         }
     }
 
-    /// `config.json`.
-    ///
-    /// # Errors
-    /// [`LoadError::File`].
-    pub fn config(&self) -> Result<Vec<u8>, LoadError> {
+    /// What messages call one of its files: the path below the directory as it was given.
+    pub(crate) fn file(&self, name: &str) -> String {
         match self {
-            Self::Dir(dir) => read(&dir.join("config.json")),
-            Self::Embedded { config, .. } => Ok(config.to_vec()),
+            Self::Dir(dir) => dir.join(name).display().to_string(),
+            Self::Embedded { .. } => name.to_owned(),
         }
     }
 
-    /// `generation_config.json`, where there is one.
+    /// `config.json`.
     ///
     /// # Errors
-    /// [`LoadError::File`].
-    pub fn generation_config(&self) -> Result<Option<Vec<u8>>, LoadError> {
-        match self {
+    /// [`LoadError::File`], [`LoadError::Json`], [`LoadError::Value`].
+    pub fn config(&self) -> Result<Config, LoadError> {
+        let json = match self {
+            Self::Dir(dir) => Cow::Owned(read(&dir.join(CONFIG))?),
+            Self::Embedded { config, .. } => Cow::Borrowed(*config),
+        };
+        Config::parse(&self.file(CONFIG), &json)
+    }
+
+    /// `generation_config.json`, or the reference's numbers where there is none; `vocab_size` bounds the token ids.
+    ///
+    /// # Errors
+    /// As [`ModelSource::config`].
+    pub fn generation_config(&self, vocab_size: usize) -> Result<GenerationConfig, LoadError> {
+        let json = match self {
             Self::Dir(dir) => {
-                let path = dir.join("generation_config.json");
-                if path.exists() { read(&path).map(Some) } else { Ok(None) }
+                let path = dir.join(GENERATION_CONFIG);
+                if path.exists() { Some(Cow::Owned(read(&path)?)) } else { None }
             }
-            Self::Embedded { generation_config, .. } => Ok(generation_config.map(<[u8]>::to_vec)),
+            Self::Embedded { generation_config, .. } => generation_config.map(Cow::Borrowed),
+        };
+        match json {
+            Some(json) => GenerationConfig::parse(&self.file(GENERATION_CONFIG), &json, vocab_size),
+            None => Ok(GenerationConfig::default()),
         }
     }
 }
@@ -77,7 +97,10 @@ impl Bytes {
 
 /// All tensors of a model, not yet converted.
 pub struct Weights {
-    shards: Vec<Bytes>,
+    /// What messages call the files as a whole.
+    files: String,
+    /// Each with what messages call it.
+    shards: Vec<(String, Bytes)>,
     entries: HashMap<String, (usize, Entry)>,
 }
 
@@ -87,31 +110,34 @@ impl Weights {
     /// # Errors
     /// [`LoadError::File`], [`LoadError::Json`], [`LoadError::Damaged`].
     pub fn open(source: &ModelSource) -> Result<Self, LoadError> {
-        let mut weights = Self { shards: Vec::new(), entries: HashMap::new() };
+        let mut weights = Self { files: source.file(WEIGHTS), shards: Vec::new(), entries: HashMap::new() };
         match source {
             ModelSource::Embedded { weights: bytes, .. } => {
-                weights.add("model.safetensors", Bytes::Static(bytes))?;
+                weights.add(source.file(WEIGHTS), Bytes::Static(bytes))?;
             }
             ModelSource::Dir(dir) => {
-                for shard in shard_names(dir)? {
-                    let path = dir.join(&shard);
-                    weights.add(&path.display().to_string(), map(&path)?)?;
+                let shards = shard_names(dir)?;
+                if shards.len() > 1 {
+                    weights.files = source.file(INDEX);
+                }
+                for shard in shards {
+                    weights.add(source.file(&shard), map(&dir.join(&shard))?)?;
                 }
             }
         }
         Ok(weights)
     }
 
-    fn add(&mut self, file: &str, bytes: Bytes) -> Result<(), LoadError> {
-        for (name, entry) in read_header(file, bytes.get())?.entries {
+    fn add(&mut self, file: String, bytes: Bytes) -> Result<(), LoadError> {
+        for (name, entry) in read_header(&file, bytes.get())?.entries {
             if self.entries.insert(name.clone(), (self.shards.len(), entry)).is_some() {
                 return Err(LoadError::Damaged {
-                    file: file.to_owned(),
+                    file,
                     reason: format!("tensor {name} stands in an earlier shard too"),
                 });
             }
         }
-        self.shards.push(bytes);
+        self.shards.push((file, bytes));
         Ok(())
     }
 
@@ -130,8 +156,16 @@ impl Weights {
         let values = stored.f32(0..shape.iter().product());
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
-            Some(index) => Err(LoadError::NotFinite { name: name.to_owned(), index, value: values[index] }),
+            Some(index) => {
+                let file = self.file_of(name).to_owned();
+                Err(LoadError::NotFinite { file, name: name.to_owned(), index, value: values[index] })
+            }
         }
+    }
+
+    /// What messages call the file that holds a tensor.
+    pub(crate) fn file_of(&self, name: &str) -> &str {
+        self.entries.get(name).map_or(&self.files, |&(shard, _)| &self.shards[shard].0)
     }
 
     /// A tensor of exactly `shape` as the file holds it.
@@ -139,23 +173,25 @@ impl Weights {
     /// # Errors
     /// As [`Weights::f32`], but for [`LoadError::NotFinite`].
     pub(crate) fn stored(&self, name: &str, shape: &[usize]) -> Result<Stored<'_>, LoadError> {
-        let (shard, entry) = self
-            .entries
-            .get(name)
-            .ok_or_else(|| LoadError::MissingTensor { name: name.to_owned(), expected: shape.to_vec() })?;
+        let file = || self.file_of(name).to_owned();
+        let Some((shard, entry)) = self.entries.get(name) else {
+            let (name, expected) = (name.to_owned(), shape.to_vec());
+            return Err(LoadError::MissingTensor { file: file(), name, expected });
+        };
         if entry.shape != shape {
             return Err(LoadError::Shape {
+                file: file(),
                 name: name.to_owned(),
                 expected: shape.to_vec(),
                 found: entry.shape.clone(),
             });
         }
-        let bytes = self.shards[*shard].get().get(entry.range.clone()).unwrap_or_default();
+        let bytes = self.shards[*shard].1.get().get(entry.range.clone()).unwrap_or_default();
         match entry.dtype.as_str() {
             "F32" => Ok(Stored::F32(bytes)),
             "F16" => Ok(Stored::F16(bytes)),
             "BF16" => Ok(Stored::Bf16(bytes)),
-            other => Err(LoadError::Dtype { name: name.to_owned(), found: other.to_owned() }),
+            other => Err(LoadError::Dtype { file: file(), name: name.to_owned(), found: other.to_owned() }),
         }
     }
 }
@@ -207,10 +243,10 @@ fn map(path: &Path) -> Result<Bytes, LoadError> {
 
 /// The shards in the order of the index's names, or the single file.
 fn shard_names(dir: &Path) -> Result<Vec<String>, LoadError> {
-    let index = dir.join("model.safetensors.index.json");
+    let index = dir.join(INDEX);
     // A single file wins over an index that may be left from before, as in transformers.
-    if !index.exists() || dir.join("model.safetensors").exists() {
-        return Ok(vec!["model.safetensors".to_owned()]);
+    if !index.exists() || dir.join(WEIGHTS).exists() {
+        return Ok(vec![WEIGHTS.to_owned()]);
     }
     let fault = |reason: String| LoadError::Json { file: index.display().to_string(), reason };
     #[derive(serde::Deserialize)]

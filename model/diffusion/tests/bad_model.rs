@@ -17,11 +17,15 @@ fn load(dir: &Path) -> Result<Net, LoadError> {
     Net::load(&ModelSource::Dir(dir.to_path_buf()), Precision::F32)
 }
 
-/// The message about the `small` checkpoint after `change`.
+/// The message about the `small` checkpoint after `change`, without its file's path, with which it must begin.
 fn message(change: impl FnOnce(&mut Tensors)) -> String {
     let mut tensors = read(&fixture("small").join("model.safetensors"));
     change(&mut tensors);
-    load(model_with(&tensors).path()).unwrap_err().to_string()
+    let dir = model_with(&tensors);
+    let message = load(dir.path()).unwrap_err().to_string();
+    let file = dir.path().join("model.safetensors").display().to_string();
+    let rest = message.strip_prefix(&file).and_then(|rest| rest.strip_prefix(": "));
+    rest.unwrap_or_else(|| panic!("{file} is not named: {message}")).to_owned()
 }
 
 /// The message about a file made of `header` and `data` bytes.
@@ -52,14 +56,20 @@ fn missing_files_are_named() {
 fn weights_that_do_not_fit_the_config_are_named() {
     let name = "model.decoder.layers.3.self_attn.k_proj.weight";
     let missing = message(|tensors| drop(tensors.remove(name)));
-    assert_eq!(missing, format!("tensor {name}: missing (expected shape [32, 64])"));
+    let anew = "fetch it anew, together with the config.json beside it";
+    assert_eq!(missing, format!("tensor {name}: missing (expected shape [32, 64]); {anew}"));
     let shape = message(|tensors| drop(tensors.insert(name.to_owned(), Loose::f32(&[64, 32], [0.0; 2048]))));
-    assert_eq!(shape, format!("tensor {name}: expected shape [32, 64], found [64, 32]"));
+    assert_eq!(shape, format!("tensor {name}: expected shape [32, 64], found [64, 32]; {anew}"));
     let whole = |tensors: &mut Tensors| {
         let tensor = tensors.get_mut(name).unwrap();
         (tensor.dtype, tensor.bytes) = (Dtype::I32, tensor.bytes.clone());
     };
-    assert_eq!(message(whole), format!("tensor {name}: expected dtype F32, F16 or BF16, found I32"));
+    assert_eq!(
+        message(whole),
+        format!(
+            "tensor {name}: expected dtype F32, F16 or BF16, found I32; convert it, or take another model"
+        )
+    );
     let spoilt = |tensors: &mut Tensors| {
         let mut values = tensors[name].values();
         values[77] = f32::INFINITY;
@@ -67,7 +77,9 @@ fn weights_that_do_not_fit_the_config_are_named() {
     };
     assert_eq!(
         message(spoilt),
-        format!("tensor {name}: element 77 is inf, weights must be finite; the file is damaged")
+        format!(
+            "tensor {name}: element 77 is inf, weights must be finite; the file is damaged, fetch it again"
+        )
     );
 }
 
@@ -155,6 +167,26 @@ fn a_tensor_in_two_shards_is_refused() {
     std::fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
     let message = open(dir.path()).err().unwrap().to_string();
     assert!(message.contains("tensor a stands in an earlier shard too"), "{message}");
+}
+
+/// Of several files the one at fault is named, and their index where none is.
+#[test]
+fn of_several_shards_the_one_at_fault_is_named() {
+    let dir = TempDir::new();
+    let one = Tensors::from([("a".to_owned(), Loose::f32(&[4], [1.0; 4]))]);
+    let two = Tensors::from([("b".to_owned(), Loose::f32(&[4], [f32::NAN; 4]))]);
+    write(&dir.path().join("x.safetensors"), &one);
+    write(&dir.path().join("y.safetensors"), &two);
+    let index = dir.path().join("model.safetensors.index.json");
+    std::fs::write(&index, r#"{"weight_map": {"a": "x.safetensors", "b": "y.safetensors"}}"#).unwrap();
+    let weights = open(dir.path()).unwrap();
+    let begins = |name: &str, shape: &[usize], file: &Path| {
+        let message = weights.f32(name, shape).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("{}: tensor {name}: ", file.display())), "{message}");
+    };
+    begins("a", &[2, 2], &dir.path().join("x.safetensors"));
+    begins("b", &[4], &dir.path().join("y.safetensors"));
+    begins("c", &[4], &index);
 }
 
 /// The message about a recording of the `small` checkpoint after `change`; what stood at the output must still stand.

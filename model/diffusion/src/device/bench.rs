@@ -83,7 +83,7 @@ fn open(device: &Device, bench: &DeviceBench, report: &Report<'_>) -> Result<Dev
         BenchModel::Shape(shape) => DeviceNet::place(device, wanted(shape.config()?), Origin::MadeUp, report),
         BenchModel::Dir(dir) => {
             let source = ModelSource::Dir(dir.clone());
-            let config = Config::parse(&source.config()?)?;
+            let config = source.config()?;
             let weights = Weights::open(&source)?;
             DeviceNet::place(device, wanted(config), Origin::Files(&weights), report)
         }

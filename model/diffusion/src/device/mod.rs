@@ -99,11 +99,8 @@ impl DeviceNet {
         precision: PrecisionChoice,
         report: &Report<'_>,
     ) -> Result<Self, LoadError> {
-        let config = Config::parse(&source.config()?)?;
-        let generation = match source.generation_config()? {
-            Some(json) => GenerationConfig::parse(&json, config.vocab_size)?,
-            None => GenerationConfig::default(),
-        };
+        let config = source.config()?;
+        let generation = source.generation_config(config.vocab_size)?;
         let weights = Weights::open(source)?;
         let beyond = positions_beyond(&config);
         let wanted = crate::abilities::prompt_tokens_max(&config) + beyond;

@@ -181,9 +181,17 @@ impl<'a> Store<'a> {
             if let Some(copied) = copied {
                 self.count(copied.map_err(|error| device_fault(&error))?);
             }
-            ready = next.map_err(|fault: Fault| fault.into_load(name))?;
+            ready = next.map_err(|fault: Fault| fault.into_load(self.file_of(name), name))?;
         }
         Ok(())
+    }
+
+    /// What messages call the file that holds a tensor.
+    fn file_of(&self, name: &str) -> &str {
+        match &self.origin {
+            Origin::Files(weights) => weights.file_of(name),
+            Origin::MadeUp => "made-up weights",
+        }
     }
 
     fn count(&self, bytes: usize) {
@@ -270,9 +278,10 @@ enum Fault {
 }
 
 impl Fault {
-    fn into_load(self, name: &str) -> LoadError {
+    fn into_load(self, file: &str, name: &str) -> LoadError {
+        let (file, owned) = (file.to_owned(), name.to_owned());
         match self {
-            Self::NotFinite { index, value } => LoadError::NotFinite { name: name.to_owned(), index, value },
+            Self::NotFinite { index, value } => LoadError::NotFinite { file, name: owned, index, value },
             Self::Blocks(error) => block_fault(name, &error),
         }
     }

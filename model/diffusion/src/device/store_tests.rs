@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use super::*;
-use crate::config::Config;
 use crate::device::DeviceNet;
 use crate::load::PrecisionChoice;
 use crate::weights::ModelSource;
@@ -47,14 +46,20 @@ fn a_value_that_is_no_number_is_named_by_its_place_in_the_tensor() {
     let stored = bytes(&values);
     for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Q4] {
         let fault = encode(Stored::F32(&stored), 20 * COLS..40 * COLS, COLS, format).err().unwrap();
-        let text = fault.into_load("some.weight").to_string();
+        let text = fault.into_load("some.safetensors", "some.weight").to_string();
         let place = 30 * COLS + 5;
-        assert!(text.starts_with(&format!("tensor some.weight: element {place} is -inf")), "{text}");
+        assert!(
+            text.starts_with(&format!("some.safetensors: tensor some.weight: element {place} is -inf")),
+            "{text}"
+        );
     }
     let halves: Vec<u8> = values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
     let fault = encode(Stored::Bf16(&halves), 20 * COLS..40 * COLS, COLS, WeightFormat::Bf16).err().unwrap();
     assert!(
-        fault.into_load("some.weight").to_string().contains(&format!("element {} is -inf", 30 * COLS + 5))
+        fault
+            .into_load("some.safetensors", "some.weight")
+            .to_string()
+            .contains(&format!("element {} is -inf", 30 * COLS + 5))
     );
 }
 
@@ -68,7 +73,7 @@ fn a_load_says_its_plan_first_and_counts_to_the_plan_s_weights() {
     drop(net);
     let said = said.into_inner().unwrap();
     let LoadEvent::Plan(plan) = said[0] else { unreachable!("{:?}", said[0]) };
-    let config = Config::parse(&source.config().unwrap()).unwrap();
+    let config = source.config().unwrap();
     assert_eq!(plan.weight_bytes, crate::sizes::weight_bytes(&config, WeightFormat::Q8));
     assert_eq!(said.last(), Some(&LoadEvent::Loaded(plan.weight_bytes)));
     assert!(said.windows(2).skip(1).all(|pair| match pair {

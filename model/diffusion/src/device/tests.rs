@@ -342,7 +342,7 @@ fn widths_that_blocks_do_not_take_are_refused_by_the_tensor_s_name() {
 fn made_up_weights_run_and_stay_finite() {
     for device in devices() {
         for format in [WeightFormat::Bf16, WeightFormat::Q8, WeightFormat::Q4] {
-            let config = Config::parse(&source("small").config().unwrap()).unwrap();
+            let config = source("small").config().unwrap();
             let wanted = Wanted {
                 config,
                 generation: GenerationConfig::default(),
