@@ -112,6 +112,32 @@ fn writing_twice_changes_nothing_and_a_file_that_is_there_is_left() {
     }
 }
 
+/// A file that is empty, or holds comments alone, is no configuration of anybody's.
+#[test]
+fn a_file_that_says_nothing_is_written_to_and_keeps_its_comments() {
+    let places = [
+        ("helix", ".config/helix/languages.toml", "# mine\n"),
+        ("kate", ".config/kate/lspclient/settings.json", "{}\n"),
+        ("sublime", ".config/sublime-text/Packages/User/LanguageServers.sublime-settings", "// mine\n{\n}\n"),
+    ];
+    for (name, place, comments) in places {
+        let home = TempDir::new().unwrap();
+        let file = home.path().join(place);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let printed = editors(home.path(), &[name]).stdout;
+        for there in ["", " \n", comments] {
+            fs::write(&file, there).unwrap();
+            let run = editors(home.path(), &[name, "--write"]);
+            assert_eq!(run.code, Some(0), "{name}, {there:?}: {run:?}");
+            assert!(run.stdout.starts_with(&format!("wrote {}", file.display())), "{run:?}");
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.ends_with(&printed), "{name}, {there:?}: {text}");
+            assert_eq!(text.contains("mine"), there.contains("mine"), "{text}");
+            assert_eq!(text.matches("{}").count(), printed.matches("{}").count(), "{text}");
+        }
+    }
+}
+
 #[test]
 fn neovim_finds_the_plugin_that_was_written() {
     let Some(neovim) = neovim() else { return };

@@ -150,7 +150,11 @@ fn temporary(target: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".lacuna-").tempfile_in(folder)
 }
 
-fn write_atomically(target: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces the file `target`, whole or not at all; its owner and permissions stay.
+///
+/// # Errors
+/// What the system says; the file is then as it was.
+pub fn write_atomically(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let metadata = fs::metadata(target)?;
     let mut file = temporary(target)?;
     file.write_all(bytes)?;

@@ -3,6 +3,7 @@
 //! The configurations are the files of the repository's folder `editors`, embedded: what a page shows, what is printed
 //! and what is written are the same text.
 
+mod blank;
 mod list;
 mod places;
 mod write;
@@ -50,7 +51,9 @@ pub fn run(args: &Editors, context: &mut Context) -> Result<(), Failure> {
 fn tell(written: &[Written], output: &mut Output) -> Result<(), Failure> {
     for file in written {
         match file {
-            Written::New(path) => output.line(&format!("wrote {}", path.display()))?,
+            Written::New(path) | Written::Blank(path, _) => {
+                output.line(&format!("wrote {}", path.display()))?
+            }
             Written::Replaced(path, kept) => {
                 let kept = kept.file_name().unwrap_or_default().to_string_lossy();
                 output.line(&format!("wrote {}; the old one is {kept} beside it", path.display()))?;

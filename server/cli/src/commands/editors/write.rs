@@ -1,9 +1,11 @@
 //! Writes an editor's configuration where the editor looks, and never over anything that is there.
 
+use super::blank;
 use super::list::{Editor, Setup};
 use super::places::Places;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::source::write_atomically;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub enum Written {
     /// It was not there.
     New(PathBuf),
+    /// It was there and held these comments at most, which stay.
+    Blank(PathBuf, String),
     /// It was there and held what it should.
     Same(PathBuf),
     /// It was there and held something else, which was kept under the other name.
@@ -48,6 +52,7 @@ pub fn write(
     for (path, text) in &files {
         match is_there(editor, path, text)? {
             There::No => written.push(Written::New(path.clone())),
+            There::Blank(comments) => written.push(Written::Blank(path.clone(), comments)),
             There::AsWanted => written.push(Written::Same(path.clone())),
             There::Different if replace => {
                 written.push(Written::Replaced(path.clone(), kept_name(path)));
@@ -63,6 +68,8 @@ pub fn write(
         let done = match state {
             Written::Same(_) => Ok(()),
             Written::New(_) => create(path, text),
+            Written::Blank(_, comments) => fs::canonicalize(path)
+                .and_then(|target| write_atomically(&target, blank::below(comments, text).as_bytes())),
             Written::Replaced(_, kept) => fs::rename(path, kept).and_then(|()| create(path, text)),
         };
         done.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
@@ -83,6 +90,8 @@ fn kept_name(path: &Path) -> PathBuf {
 /// What is at a file's place.
 enum There {
     No,
+    /// Nothing but these comments.
+    Blank(String),
     AsWanted,
     Different,
 }
@@ -118,6 +127,12 @@ fn is_there(editor: &Editor, path: &Path, text: &str) -> Result<There, Failure> 
             return Err(Failure::input(format!("{} cannot be read: {why}", path.display())));
         }
     };
+    if let Some(comments) = blank::comments(path, &there) {
+        if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().readonly()) {
+            return Err(Failure::input(format!("{} cannot be written: it is read-only", path.display())));
+        }
+        return Ok(There::Blank(comments.to_owned()));
+    }
     match editor.setup {
         Setup::Shared { .. } if there.contains(text.trim()) => Ok(There::AsWanted),
         Setup::Shared { .. } => Err(Failure::input(format!(
@@ -187,14 +202,64 @@ mod tests {
         let home = TempDir::new().unwrap();
         let path = home.path().join(".config/helix/languages.toml");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, "# mine\n").unwrap();
+        fs::write(&path, "[mine]\n").unwrap();
         let error = write_at("helix", home.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("left as it is"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
-        let merged = format!("# mine\n{}", EDITORS[2].config());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[mine]\n");
+        let merged = format!("[mine]\n{}", EDITORS[2].config());
         fs::write(&path, merged).unwrap();
         assert_eq!(write_at("helix", home.path()).unwrap(), [Written::Same(path)]);
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_is_written_to() {
+        for editor in EDITORS.iter().filter(|editor| !matches!(editor.setup, Setup::Commands { .. })) {
+            let home = TempDir::new().unwrap();
+            let Written::New(path) = write_at(editor.name, home.path()).unwrap().remove(0) else {
+                unreachable!("nothing was there")
+            };
+            let wanted = fs::read_to_string(&path).unwrap();
+            fs::write(&path, "\n  \n").unwrap();
+            let first = write_at(editor.name, home.path()).unwrap().remove(0);
+            assert_eq!(first, Written::Blank(path.clone(), String::new()), "{}", editor.name);
+            assert_eq!(fs::read_to_string(&path).unwrap(), wanted);
+            assert_eq!(write_at(editor.name, home.path()).unwrap()[0], Written::Same(path));
+        }
+    }
+
+    #[test]
+    fn comments_stay_in_a_file_that_has_nothing_else() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join(".config/helix/languages.toml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "# mine\n\n").unwrap();
+        assert_eq!(
+            write_at("helix", home.path()).unwrap(),
+            [Written::Blank(path.clone(), "# mine".to_owned())]
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("# mine\n\n{}", EDITORS[2].config()));
+        assert_eq!(write_at("helix", home.path()).unwrap(), [Written::Same(path)]);
+    }
+
+    /// Who keeps configurations elsewhere has links to them.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_that_says_nothing_stays_a_link() {
+        let home = TempDir::new().unwrap();
+        let (kept, path) = (home.path().join("kept.toml"), home.path().join(".config/helix/languages.toml"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&kept, "").unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        write_at("helix", home.path()).unwrap();
+        assert!(path.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&kept).unwrap(), EDITORS[2].config());
+        let mut permissions = kept.metadata().unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::write(&kept, "").unwrap();
+        fs::set_permissions(&kept, permissions).unwrap();
+        let error = write_at("helix", home.path()).unwrap_err();
+        assert!(error.to_string().ends_with("cannot be written: it is read-only"), "{error}");
     }
 
     #[test]
@@ -242,10 +307,10 @@ mod tests {
         let home = TempDir::new().unwrap();
         let path = home.path().join(".config/helix/languages.toml");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, "# mine\n").unwrap();
+        fs::write(&path, "[mine]\n").unwrap();
         let helix = EDITORS.iter().find(|editor| editor.name == "helix").unwrap();
         write(helix, &places(home.path()), true, &Interrupt::default()).unwrap_err();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[mine]\n");
     }
 
     #[test]
