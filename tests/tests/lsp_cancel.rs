@@ -180,6 +180,56 @@ fn cpu_ticks(process: u32) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
+/// What an editor asks with diagnostics far apart in a large text: each has a part of it parsed.
+#[cfg(target_os = "linux")]
+fn actions_of_a_large_text(client: &mut Client) -> serde_json::Value {
+    let item = "fn f(a: i32) -> i32 {\n    g(a, |x| x.iter().map(|y| y + 1).sum())\n}\n\n";
+    let text = item.repeat((4 << 20) / item.len());
+    client.open(URI, "rust", &text);
+    let range = |bytes| client.document(URI).range(&bytes, client.encoding());
+    let places =
+        (0..5).map(|part| item.len() * (text.len() / item.len() * part / 5) + item.find("|x|").unwrap());
+    let diagnostics: Vec<_> =
+        places.map(|at| json!({"range": range(at..at + 3), "message": "a fault"})).collect();
+    let context = json!({"diagnostics": diagnostics, "triggerKind": 1});
+    json!({"textDocument": {"uri": URI}, "range": range(0..text.len()), "context": context})
+}
+
+/// Nothing is inferred for them, and still a large text takes long enough for a person to have gone on.
+#[test]
+#[cfg(target_os = "linux")]
+fn code_actions_are_cancelled_while_they_are_looked_for() {
+    const REQUESTS: usize = 20;
+    let _turn = alone();
+    within("percent computed of what the same takes without a cancel", 50, || {
+        let stage = stage();
+        let mut client = stage.ready(&endless(), &Setup::default());
+        let params = actions_of_a_large_text(&mut client);
+        let process = client.process_id();
+        let request = |client: &mut Client| -> Vec<i64> {
+            (0..REQUESTS).map(|_| client.request("textDocument/codeAction", params.clone())).collect()
+        };
+        let before = cpu_ticks(process);
+        for id in request(&mut client) {
+            let found = client.response(id).result.unwrap();
+            assert!(found.as_array().unwrap().len() >= 5, "{found}");
+        }
+        let whole = cpu_ticks(process) - before;
+        let before = cpu_ticks(process);
+        let ids = request(&mut client);
+        client.listen(Duration::from_millis(5));
+        for id in &ids {
+            client.cancel(*id);
+        }
+        let answers: Vec<i64> = ids.into_iter().map(|id| client.response(id).code()).collect();
+        // It comes behind all that is still computed for nobody.
+        assert!(client.call("textDocument/codeAction", params).result.is_ok());
+        let computed = cpu_ticks(process) - before;
+        assert_eq!(client.shut_down(), Some(0));
+        if answers.iter().all(|&code| code == CANCELLED) { 100 * computed / whole.max(1) } else { 100 }
+    });
+}
+
 /// The shipped model, made to think for long: what it computes after the cancel is 100 ms of each of its threads at
 /// most. Time on the processor, not on the clock, so that a machine with other work changes nothing.
 #[test]

@@ -5,6 +5,7 @@ use crate::server::{Server, Shared};
 use crate::turns::Lane;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Result};
 use tower_lsp::{LspService, LspServiceBuilder};
@@ -81,6 +82,20 @@ async fn settled_intake(server: &Server) -> Intake {
     let intake = take_intake();
     server.shared.changes.made(intake.settings).await;
     intake
+}
+
+/// Computes what takes its time on a thread beside those that answer, so that a cancellation is answered meanwhile. Who
+/// drops the future has to tell `compute` by a token.
+///
+/// # Errors
+/// `RequestCancelled` when the server ends first.
+pub async fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(compute).await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(computed) => Ok(computed),
+        // Counted and answered where every other panic is.
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => Err(Error::request_cancelled()),
+    }
 }
 
 /// `RequestFailed` (LSP 3.17): the request was fine, and could not be done.

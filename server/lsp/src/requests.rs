@@ -17,7 +17,7 @@ use tower_lsp::LspServiceBuilder;
 /// Registers all of them.
 pub fn register(builder: LspServiceBuilder<Server>) -> LspServiceBuilder<Server> {
     let builder = query::<document::Document>(builder);
-    let builder = query::<code_action::CodeActions>(builder);
+    let builder = work::<code_action::CodeActions>(builder);
     let builder = work::<inline_completion::InlineCompletion>(builder);
     let builder = work::<completion::Completion>(builder);
     let builder = work::<code_action_resolve::ResolveCodeAction>(builder);
@@ -35,7 +35,7 @@ pub fn lanes() -> HashMap<&'static str, Lane> {
     }
     HashMap::from([
         of_query::<document::Document>(),
-        of_query::<code_action::CodeActions>(),
+        of_work::<code_action::CodeActions>(),
         of_work::<inline_completion::InlineCompletion>(),
         of_work::<completion::Completion>(),
         of_work::<code_action_resolve::ResolveCodeAction>(),

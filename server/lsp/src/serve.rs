@@ -22,6 +22,8 @@ const PARENT_EVERY: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// More than the cores of a small machine: planning and splicing are short, but nothing else waits for them.
 const THREADS: usize = 4;
+/// What computes or reads for long does so beside them; what finds no thread waits.
+const THREADS_ASIDE: usize = 4;
 
 /// Serves standard input and output until `exit`, the end of the input or of the parent.
 ///
@@ -35,7 +37,11 @@ pub fn serve(loader: Loader) -> io::Result<u8> {
     for problem in problems {
         tracing::warn!(%problem, "log");
     }
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_time().build()?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(THREADS_ASIDE)
+        .enable_time()
+        .build()?;
     let (outgoing, writer) = spawn_writer(io::stdout())?;
     let shared = connect(&runtime, loader, log, &outgoing)?;
     drop(outgoing);
