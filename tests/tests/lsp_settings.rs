@@ -1,11 +1,12 @@
 //! Settings as they reach the server: what is switched off does not work in secret, and what is unknown is said.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
-use lacuna_tests::client::{Client, Setup, Trigger};
+use lacuna_tests::client::{Client, PATIENCE, Setup, Trigger};
 use lacuna_tests::engine::Script;
 use lacuna_tests::servers::Stage;
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// The statement ends on a line of its own, so a name alone breaks no syntax.
 const TEXT: &str = "let total = \n;\n";
@@ -210,19 +211,85 @@ fn a_folder_that_comes_speaks_before_its_documents_are_looked_at() {
     }
 }
 
-/// A client that watches no files has no other word for it.
-#[test]
-fn a_projects_file_is_read_again_with_the_engine() {
-    let stage = stage();
-    let file = stage.folder().join("lacuna.toml");
-    fs::write(&file, "[languages]\nrust = false\n").unwrap();
+const RUST_OFF: &str = "[languages]\nrust = false\n";
+const RUST_ON: &str = "[languages]\nrust = true\n";
+
+/// A client with a document in a folder whose `lacuna.toml` switches its language off; the document's URI.
+fn in_a_project_that_is_off(stage: &Stage, watches_files: bool) -> (Client, String) {
+    fs::write(stage.folder().join("lacuna.toml"), RUST_OFF).unwrap();
     let root = format!("file://{}", stage.folder().display());
-    let mut client =
-        stage.ready(&Script::default(), &Setup { folders: vec![root.clone()], ..Setup::default() });
+    let setup = Setup { folders: vec![root.clone()], watches_files, ..Setup::default() };
+    let mut client = stage.ready(&Script::default(), &setup);
+    if watches_files {
+        client.server_asks("client/registerCapability", 1);
+    }
     let uri = format!("{root}/a.rs");
     client.open(&uri, "rust", TEXT);
     assert_eq!(offers(&mut client, &uri), 0);
-    fs::write(&file, "[languages]\nrust = true\n").unwrap();
+    (client, uri)
+}
+
+/// Types on until so many proposals come; a request that the change itself ends is not counted.
+fn type_until(client: &mut Client, uri: &str, wanted: usize) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        client.type_at(uri, 0, " ");
+        let params = client.inline_params(uri, client.after(uri, "total = "), Trigger::Invoked);
+        let answer = client.call("textDocument/inlineCompletion", params).result;
+        if answer.is_ok_and(|answer| answer["items"].as_array().unwrap().len() == wanted) {
+            return;
+        }
+        assert!(Instant::now() < end, "not {wanted} proposals within {PATIENCE:?}");
+        client.listen(Duration::from_millis(20));
+    }
+}
+
+/// A client that watches no files says nothing of them.
+#[test]
+fn a_projects_file_that_changes_is_noticed_by_itself() {
+    let stage = stage();
+    let (mut client, uri) = in_a_project_that_is_off(&stage, false);
+    let file = stage.folder().join("lacuna.toml");
+    // As long as it was, within the same second.
+    fs::write(&file, RUST_ON).unwrap();
+    type_until(&mut client, &uri, 1);
+    fs::write(&file, RUST_OFF).unwrap();
+    type_until(&mut client, &uri, 0);
+    fs::remove_file(&file).unwrap();
+    type_until(&mut client, &uri, 1);
+    fs::write(&file, "[langages]\n").unwrap();
+    let said = |params: &Value| params["message"].as_str().unwrap().contains("`languages`");
+    let told = (0..500).any(|_| {
+        client.type_at(&uri, 0, " ");
+        client.listen(Duration::from_millis(20));
+        client.notifications("window/showMessage").iter().any(said)
+    });
+    assert!(told, "what is wrong with it is said");
+    client.assert_in_step(&uri);
+}
+
+/// Who watches files is believed.
+#[test]
+fn a_projects_file_that_is_watched_is_read_when_the_client_says_so() {
+    let stage = stage();
+    let (mut client, uri) = in_a_project_that_is_off(&stage, true);
+    let file = stage.folder().join("lacuna.toml");
+    fs::write(&file, RUST_ON).unwrap();
+    for _ in 0..60 {
+        client.listen(Duration::from_millis(20));
+        assert_eq!(offers(&mut client, &uri), 0);
+    }
+    let change = json!({"uri": format!("file://{}", file.display()), "type": 2});
+    client.notify("workspace/didChangeWatchedFiles", json!({"changes": [change]}));
+    assert_eq!(offers(&mut client, &uri), 1);
+}
+
+#[test]
+fn a_projects_file_is_read_again_with_the_engine() {
+    let stage = stage();
+    let (mut client, uri) = in_a_project_that_is_off(&stage, true);
+    let file = stage.folder().join("lacuna.toml");
+    fs::write(&file, RUST_ON).unwrap();
     client.command("lacuna.restartEngine", json!([]));
     client.state("starting");
     assert!((0..10_000).any(|_| client.status()["state"] == "ready"));

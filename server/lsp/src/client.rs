@@ -106,8 +106,9 @@ pub async fn watch_projects(shared: &Shared) {
         method: "workspace/didChangeWatchedFiles".to_owned(),
         register_options: Some(json!({"watchers": [{"globPattern": format!("**/{}", PROJECT_FILE_NAME)}]})),
     };
-    if let Err(error) = shared.client.register_capability(vec![watched]).await {
-        tracing::warn!(%error, "the client does not watch lacuna.toml");
+    match shared.client.register_capability(vec![watched]).await {
+        Ok(()) => shared.look.client_watches(),
+        Err(error) => tracing::warn!(%error, "the client does not watch lacuna.toml"),
     }
 }
 

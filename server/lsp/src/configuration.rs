@@ -23,6 +23,8 @@ struct Folder {
     uri: String,
     /// Its path, where it is a local one.
     path: Option<PathBuf>,
+    /// What its `lacuna.toml` said when it was read last.
+    file: Option<ProjectFile>,
 }
 
 /// Everything that settings come from, and the settings.
@@ -37,7 +39,8 @@ pub struct Configuration {
 impl Configuration {
     /// Takes a folder in, with what its `lacuna.toml` says.
     pub fn add_folder(&mut self, uri: &Uri, file: Option<ProjectFile>) {
-        let folder = Folder { uri: uri.0.trim_end_matches('/').to_owned(), path: path_of(&uri.0) };
+        let name = uri.0.trim_end_matches('/').to_owned();
+        let folder = Folder { uri: name, path: path_of(&uri.0), file: file.clone() };
         if let Some(file) = file {
             self.layers.take_project(&folder.uri, file);
         }
@@ -61,9 +64,17 @@ impl Configuration {
 
     /// Takes what the `lacuna.toml` of a folder says now; one that has gone meanwhile is left out.
     pub fn take_project(&mut self, uri: &Uri, file: ProjectFile) {
-        if self.folders.iter().any(|folder| folder.uri == uri.0) {
+        if let Some(folder) = self.folders.iter_mut().find(|folder| folder.uri == uri.0) {
+            folder.file = Some(file.clone());
             self.layers.take_project(&uri.0, file);
         }
+    }
+
+    /// Whether this is something else than what the `lacuna.toml` of a folder said when it was taken last.
+    #[must_use]
+    pub fn would_change(&self, uri: &Uri, file: &ProjectFile) -> bool {
+        let folder = self.folders.iter().find(|folder| folder.uri == uri.0);
+        folder.is_some_and(|folder| folder.file.as_ref() != Some(file))
     }
 
     /// Works the settings out anew; what could not be used comes back.
@@ -190,7 +201,14 @@ mod tests {
         assert_eq!(candidates(&configuration, &two), Settings::default().candidates);
         fs::write(one.path().join("lacuna.toml"), "candidates = 5\n").unwrap();
         for uri in configuration.local_folders() {
-            configuration.take_project(&uri, read_project(&uri).unwrap());
+            let file = read_project(&uri).unwrap();
+            assert_eq!(
+                configuration.would_change(&uri, &file),
+                *uri.0 == *format!("file://{}", one.path().display()),
+                "{uri:?}"
+            );
+            configuration.take_project(&uri, file.clone());
+            assert!(!configuration.would_change(&uri, &file), "{uri:?}");
         }
         configuration.resolve();
         assert_eq!(candidates(&configuration, &one), 5);

@@ -118,6 +118,7 @@ impl Service<Request> for Front {
         if !self.shared.is_serving() {
             return self.inner.call(request);
         }
+        self.shared.look_at_projects();
         if let Some(apply) = self.notices.get(request.method()) {
             let (method, id, params) = request.into_parts();
             if let Err(error) = apply(&self.shared, params.unwrap_or_default()) {

@@ -1,5 +1,6 @@
 //! The server's state, and its life: `initialize`, `initialized`, `shutdown`.
 
+mod look;
 mod reconfigure;
 
 use crate::changes::Changes;
@@ -15,6 +16,7 @@ use crate::settings::Settings;
 use crate::status::{News, Status};
 use crate::worker::Worker;
 use lacuna_text::Encoding;
+use look::Look;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::mpsc;
@@ -39,6 +41,8 @@ pub struct Shared {
     pub contexts: Contexts,
     /// Changes of settings that wait for those before them.
     pub changes: Changes,
+    /// Looks after `lacuna.toml` where the client does not.
+    pub look: Look,
     documents: Mutex<Documents>,
     configuration: Mutex<Configuration>,
     /// What was wrong with the settings when the client was last told.
@@ -104,6 +108,7 @@ impl Shared {
             progress: Progress::default(),
             contexts: Contexts::default(),
             changes: parts.changes,
+            look: Look::default(),
             documents: Mutex::default(),
             configuration: Mutex::default(),
             told: Mutex::default(),

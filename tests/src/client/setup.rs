@@ -16,6 +16,8 @@ pub struct Setup {
     pub options: Value,
     /// What `workspace/configuration` is answered with for the section `lacuna`; `None`: the client cannot be asked.
     pub configuration: Option<Value>,
+    /// Whether it watches files for the server.
+    pub watches_files: bool,
     /// URIs of workspace folders.
     pub folders: Vec<String>,
     /// The process the server belongs to.
@@ -30,6 +32,7 @@ impl Default for Setup {
             encodings: vec!["utf-8", "utf-16", "utf-32"],
             options: json!({}),
             configuration: None,
+            watches_files: false,
             folders: Vec::new(),
             process_id: Some(std::process::id()),
         }
@@ -66,6 +69,7 @@ impl Setup {
                     "configuration": self.configuration.is_some(),
                     "workspaceFolders": true,
                     "didChangeConfiguration": {"dynamicRegistration": true},
+                    "didChangeWatchedFiles": {"dynamicRegistration": self.watches_files},
                 },
                 "textDocument": {
                     "synchronization": {"dynamicRegistration": false},

@@ -88,7 +88,7 @@ impl Work for ExecuteCommand {
     }
 }
 
-/// Loads the engine anew. A client that watches no files has no other word for a changed `lacuna.toml` either.
+/// Loads the engine anew, by what each `lacuna.toml` says now.
 async fn restart(shared: &Arc<Shared>) {
     let before = shared.settings().engine.clone();
     shared.changes.made(shared.read_projects()).await;
