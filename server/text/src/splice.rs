@@ -105,6 +105,28 @@ impl<'a> Splicer<'a> {
     /// A [`Rejected`] that says why; [`Rejected::Syntax`] when the tree would hold more ERROR and MISSING nodes than it
     /// could without the candidate.
     pub fn splice(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.read(candidate).and_then(without_new_errors)
+    }
+
+    /// As [`Splicer::splice`], whatever it does to the syntax: for who has other reasons to trust a candidate.
+    ///
+    /// # Errors
+    /// A [`Rejected`] that says why, never [`Rejected::Syntax`].
+    pub fn splice_as_it_is(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.read(candidate)
+    }
+
+    /// As [`Splicer::splice`] for a candidate of which nothing may be dropped.
+    ///
+    /// # Errors
+    /// As [`Splicer::splice`].
+    pub fn splice_whole(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.check_version()?;
+        self.choose(vec![to_lf(candidate)]).and_then(without_new_errors)
+    }
+
+    /// A candidate as it reads best.
+    fn read(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
         self.check_version()?;
         let candidate = to_lf(candidate);
         if candidate.trim().is_empty() {
@@ -114,15 +136,6 @@ impl<'a> Splicer<'a> {
             return Err(Rejected::Unchanged);
         }
         self.choose(trim::variants(self.judge.plan, &candidate))
-    }
-
-    /// As [`Splicer::splice`] for a candidate of which nothing may be dropped.
-    ///
-    /// # Errors
-    /// As [`Splicer::splice`].
-    pub fn splice_whole(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
-        self.check_version()?;
-        self.choose(vec![to_lf(candidate)])
     }
 
     fn check_version(&self) -> Result<(), Rejected> {
@@ -144,17 +157,18 @@ impl<'a> Splicer<'a> {
         if text == plan.hole {
             return Err(Rejected::Unchanged);
         }
-        let errors_before = self.judge.errors_without();
-        if errors_after > errors_before {
-            return Err(Rejected::Syntax { before: errors_before, after: errors_after });
-        }
         Ok(Spliced {
             change: minimal(snapshot, &self.judge.change(&text)),
             text,
-            errors_before,
+            errors_before: self.judge.errors_without(),
             errors_after,
         })
     }
+}
+
+fn without_new_errors(spliced: Spliced) -> Result<Spliced, Rejected> {
+    let Spliced { errors_before: before, errors_after: after, .. } = spliced;
+    if after > before { Err(Rejected::Syntax { before, after }) } else { Ok(spliced) }
 }
 
 /// How a line may end after a name: nothing, a statement's end, a list's next, a block's begin in two families of languages.

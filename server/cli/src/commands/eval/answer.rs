@@ -5,7 +5,7 @@ use super::cases::Case;
 use super::methods::Way;
 use super::metrics::{edit_similarity, exact_match, repeats_suffix, syntax_errors};
 use crate::failure::Failure;
-use lacuna_engine::{CancelToken, Engine, FrameSink, Infilled, Sampling};
+use lacuna_engine::{CancelToken, Engine, FrameSink, Infilled, Origin, Sampling};
 use lacuna_lsp::model::Model;
 use lacuna_lsp::planned::{Budgets, Planned};
 use lacuna_lsp::rank::{Offer, rank};
@@ -69,6 +69,39 @@ pub struct Outcome {
     pub log_prob_suffix: Option<f32>,
     /// Not exact, and ends with what stands after the hole, see [`repeats_suffix`].
     pub repeats_suffix: bool,
+    /// All candidates as a user would see them, best first; rejected ones come last.
+    pub offers: Vec<Made>,
+}
+
+/// One candidate of a case: what is needed to study how the answer was chosen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// The text that would stand in the hole.
+    pub text: String,
+    /// Whether a user would be offered it.
+    pub usable: bool,
+    /// Who wrote its first version.
+    pub origin: Origin,
+    /// ln p of the hole by the causal pass.
+    pub log_prob_hole: f32,
+    /// ln p of the next suffix tokens by the causal pass.
+    pub log_prob_suffix: f32,
+    /// The stated probability that it is exact, where the model says how.
+    pub confidence: Option<f32>,
+}
+
+impl Made {
+    fn of(offer: &Offer) -> Self {
+        let candidate = &offer.candidate;
+        Self {
+            text: offer.text().to_owned(),
+            usable: offer.is_usable(),
+            origin: candidate.origin,
+            log_prob_hole: candidate.log_prob_hole,
+            log_prob_suffix: candidate.log_prob_suffix,
+            confidence: candidate.confidence,
+        }
+    }
 }
 
 impl Outcome {
@@ -130,6 +163,7 @@ fn judge(case: &Case, infilled: &Infilled, offers: &[Offer], latency_ms: f64) ->
         log_prob_hole: best.map(|offer| offer.candidate.log_prob_hole),
         log_prob_suffix: best.map(|offer| offer.candidate.log_prob_suffix),
         repeats_suffix: !exact && repeats_suffix(text, &case.suffix),
+        offers: offers.iter().map(Made::of).collect(),
     }
 }
 
@@ -176,6 +210,7 @@ pub mod tests {
             log_prob_hole: Some(-1.0),
             log_prob_suffix: Some(-1.0),
             repeats_suffix: false,
+            offers: Vec::new(),
         }
     }
 }
