@@ -145,19 +145,66 @@ fn neovim_finds_the_plugin_that_was_written() {
     assert_eq!(editors(home.path(), &["neovim", "--write"]).code, Some(0));
     let init = home.path().join("init.lua");
     fs::write(&init, editors(home.path(), &["neovim"]).stdout).unwrap();
-    let loaded = "+lua io.write(vim.inspect({ vim.fn.exists(':Lacuna'), vim.lsp.is_enabled('lacuna'), vim.bo.filetype }))";
+    assert_eq!(loaded(neovim, home.path(), &init), "{ 2, true, \"help\" }");
+}
+
+/// Whether Neovim, started with `init` by a user with this home, has the command, the server and the help of the plugin.
+fn loaded(neovim: &Path, home: &Path, init: &Path) -> String {
+    let state = "{ vim.fn.exists(':Lacuna'), vim.lsp.is_enabled('lacuna'), vim.bo.filetype }";
+    let said = home.join("said");
+    let say = format!("+lua vim.fn.writefile({{ vim.inspect({state}) }}, '{}')", said.display());
     let mut command = Command::new(neovim);
     command
         .args(["--headless", "-u"])
-        .arg(&init)
-        .args(["+silent! help lacuna", loaded, "+qa!"])
-        .env("HOME", home.path());
-    for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+        .arg(init)
+        .args(["+silent! help lacuna", &say, "+qa!"])
+        .env("HOME", home);
+    for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
         command.env_remove(variable);
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("{ 2, true, \"help\" }"), "{output:?}");
+    assert!(output.status.success(), "{output:?}");
+    fs::read_to_string(said).unwrap_or_else(|_| panic!("{output:?}")).trim_end().to_owned()
+}
+
+/// A checkout of the repository, as far as Neovim needs one: its plugin, committed.
+fn checkout(folder: &Path) {
+    for (name, text) in files(&workspace_root().join("editors/neovim")) {
+        let file = folder.join("editors/neovim").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let git = |args: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args).current_dir(folder);
+        let output = git.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "--message=all"]);
+}
+
+/// What the page has people paste works in a checkout, with nothing to fetch from elsewhere. (For lazy.nvim it is not run.)
+#[test]
+fn neovim_takes_what_its_page_says_from_a_checkout() {
+    let Some(neovim) = neovim() else { return };
+    let page = fs::read_to_string(workspace_root().join("editors/neovim/README.md")).unwrap();
+    let install = page.split("\n## ").find(|part| part.starts_with("Install")).unwrap();
+    let blocks: Vec<&str> =
+        install.split("```lua\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.iter().all(|block| block.contains("'/path/to/lacuna")), "{blocks:?}");
+    let whole: Vec<&&str> =
+        blocks.iter().filter(|block| block.contains("\nrequire('lacuna').setup()")).collect();
+    assert_eq!(whole.len(), 2, "the folder, and vim.pack: {blocks:?}");
+    for block in whole {
+        let home = TempDir::new().unwrap();
+        let repository = home.path().join("lacuna");
+        checkout(&repository);
+        let init = home.path().join("init.lua");
+        fs::write(&init, block.replace("/path/to/lacuna", &repository.to_string_lossy())).unwrap();
+        assert_eq!(loaded(neovim, home.path(), &init), "{ 2, true, \"help\" }", "{block}");
+    }
 }
 
 /// Whoever tried Lacuna with `cargo run` has a configuration then, and nothing that it could start.
