@@ -119,8 +119,9 @@ async def test_restarting_the_engine(start):
     assert await session.inline(URI, cursor)
     session.statuses.clear()
     assert await session.command("lacuna.restartEngine") is None
+    # The end of the inference before may be told only now: that it is ready says nothing yet.
+    await session.until(lambda: "starting" in [status.state for status in session.statuses])
     await session.ready()
-    assert "starting" in [status.state for status in session.statuses]
     session.change(URI, (cursor, cursor, "b"))
     await session.inline(URI, cursor + 1)
     assert (await session.status()).counters.panics == 0
