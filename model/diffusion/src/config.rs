@@ -342,3 +342,7 @@ impl GenerationConfig {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

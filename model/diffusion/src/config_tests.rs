@@ -202,7 +202,9 @@ fn generation_config_has_the_references_defaults_and_spelling() {
     assert_eq!((config.steps_max, config.entropy_bound, config.stability_threshold), (16, 0.2, 2));
     assert_eq!(config.eos_token_ids, [1, 106]);
     assert!((crate::accept::temperature(config.t_min, config.t_max, 16, 16) - 0.9).abs() < 1e-6);
-    let backwards = GenerationConfig::parse("m/generation_config.json", br#"{"t_min": 0.9}"#, 320).unwrap_err().to_string();
+    let backwards = GenerationConfig::parse("m/generation_config.json", br#"{"t_min": 0.9}"#, 320)
+        .unwrap_err()
+        .to_string();
     let t_max = "m/generation_config.json: t_max: expected at least t_min = 0.9, found 0.8";
     assert_eq!(backwards, format!("{t_max}{REMEDY}"));
 }
