@@ -1,15 +1,17 @@
-"""Builds the training corpus from folders of packages: vendored Rust crates and installed Python packages.
+"""Builds the training corpus from folders of packages: vendored Rust crates, installed Python packages, unpacked npm packages.
 
     python fetch_corpus.py --to packages       # the packages of manifest.csv, at its versions
-    python corpus.py --vendor packages/rust/vendor --site-packages packages/python --manifest manifest.csv --out data
+    python corpus.py --vendor packages/rust/vendor --site-packages packages/python --npm packages/typescript \\
+        --cases ../../fixtures/infill/cases --manifest manifest.csv --out data
 
 Without `--manifest` everything found in the folders is read (any `cargo vendor` folder, any site-packages folder).
 
-Writes `data/{train,heldout}.{rust,python}.jsonl` (one `{"package", "path", "text"}` a line) and `data/packages.json`, which
+Writes `data/{train,heldout}.{rust,python,typescript}.jsonl` (one `{"package", "path", "text"}` a line) and `data/packages.json`, which
 `tokenizer.py` turns into `manifest.csv` once tokens can be counted. The same folders give the same bytes: files are visited
 in the order of a hash of their name, so the caps below take a sample and not the letter A. Licences are read from each
 package's own metadata; what is not permissive is never opened. Whole packages are held out (`sources.HELD_OUT`), and a
-training file that shares code with one of them is dropped.
+training file that shares code with one of them is dropped. TypeScript came in when the scorecard's cases were already cut: a
+file of it that shares code with a case of `--cases` is dropped too.
 """
 
 import argparse
@@ -25,11 +27,11 @@ from pathlib import Path
 
 import sources
 
-PACKAGE_CHARS_MAX = {"rust": 2_600_000, "python": 2_600_000}  # about 8 % of a language
+PACKAGE_CHARS_MAX = {"rust": 2_600_000, "python": 2_600_000, "typescript": 1_500_000}  # about 8 % of a language
 PACKAGE_CHARS_OTHER = {"cpython": 12_000_000}  # a library of many hands, not one style
 SHINGLE_LINES = 5
 SEEN_SHARE_MAX = 0.4  # a file whose shingles were mostly read before says nothing new
-HELD_OUT_SHARED_MAX = 3  # shingles; above it a training file leaks a held-out one
+HELD_OUT_SHARED_MAX = {"rust": 3, "python": 3, "typescript": 0}  # shingles; above it a training file leaks a held-out one
 
 
 @dataclass
@@ -102,6 +104,32 @@ def standard_library(root: Path) -> list[Package]:
     ]
 
 
+def npm_packages(folder: Path, listed: set[tuple[str, str]] | None = None) -> list[Package]:
+    """The unpacked npm packages of a folder; of those `listed` only, where a list is given."""
+    packages = []
+    for manifest in sorted(folder.glob("*/package.json")):
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+        name, version, licence = found["name"], found["version"], found.get("license", "")
+        if sources.SKIPPED_NPM.match(name) or listed is not None and (name, version) not in listed:
+            continue
+        split = "heldout" if name in sources.HELD_OUT["typescript"] else "train"
+        licence = licence if isinstance(licence, str) else licence.get("type", "")
+        root = manifest.parent
+        files = [path for path in sorted(root.rglob("*.ts")) if not sources.SKIPPED_TYPESCRIPT.search(path.relative_to(root).as_posix())]
+        packages.append(Package(name, version, licence, "typescript", root, files, split))
+    return packages
+
+
+def case_shingles(folder: Path) -> set[int]:
+    """The shingles of the scorecard's TypeScript cases, and of nothing where there are none."""
+    known: set[int] = set()
+    for path in sorted(folder.glob("typescript*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            known |= shingles(row["prompt"] + row["canonical_solution"] + row["suffix"])
+    return known
+
+
 def shingles(text: str) -> set[int]:
     """Hashes of every run of five meaningful lines: what two files share when one is a copy of the other."""
     lines = [re.sub(r"\s+", " ", line.strip()) for line in text.split("\n")]
@@ -128,7 +156,7 @@ def read(package: Package, seen: set[int], held: set[int]) -> list[dict]:
             continue
         if package.split == "heldout":
             held |= marks
-        elif len(marks & held) > HELD_OUT_SHARED_MAX:
+        elif len(marks & held) > HELD_OUT_SHARED_MAX[package.language]:
             continue
         seen |= marks
         chars += len(text)
@@ -141,6 +169,8 @@ def main() -> None:
     parser.add_argument("--vendor", type=Path, action="append", default=[], help="a folder made by `cargo vendor`")
     parser.add_argument("--site-packages", type=Path, action="append", default=[], help="installed Python packages")
     library = Path(sysconfig.get_path("stdlib"))
+    parser.add_argument("--npm", type=Path, action="append", default=[], help="a folder of unpacked npm packages")
+    parser.add_argument("--cases", type=Path, help="the scorecard's cases: no TypeScript that shares code with them")
     parser.add_argument("--stdlib", type=Path, default=library, help="the Python standard library (default: this interpreter's)")
     parser.add_argument("--manifest", type=Path, help="read only the packages it lists, at its versions")
     parser.add_argument("--out", type=Path, required=True)
@@ -151,13 +181,15 @@ def main() -> None:
     packages = [p for folder in args.vendor for p in crates(folder, listed)]
     found = [p for folder in args.site_packages for p in distributions(folder)]
     packages += [p for p in found if listed is None or (p.name, p.version) in listed]
+    packages += [p for folder in args.npm for p in npm_packages(folder, listed)]
     packages = [p for p in packages + standard_library(args.stdlib) if sources.licence_permits(p.licence)]
     packages.sort(key=lambda p: (p.split != "heldout", p.language, p.name))  # held-out first: they decide what leaks
-    seen, held, kept_packages = set(), set(), []
-    keys = [(split, language) for split in ("train", "heldout") for language in ("rust", "python")]
+    held = {"rust": set(), "python": set(), "typescript": case_shingles(args.cases) if args.cases else set()}
+    seen, kept_packages = set(), []
+    keys = [(split, language) for split in ("train", "heldout") for language in PACKAGE_CHARS_MAX]
     outputs = {key: (args.out / "{}.{}.jsonl".format(*key)).open("w", encoding="utf-8") for key in keys}
     for package in packages:
-        kept = read(package, seen, held)
+        kept = read(package, seen, held[package.language])
         if not kept:
             continue
         for row in kept:

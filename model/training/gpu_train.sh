@@ -17,7 +17,7 @@ export PYTHONUNBUFFERED=1
 pack() { # DATA PACK
   local target names=(vocab.npz cuts.npz tokenizer.json) split language
   target=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
-  for language in rust python; do
+  for language in rust python typescript; do
     names+=("heldout.$language.jsonl")
     for split in train heldout; do
       names+=("tokens.$split.$language.npy" "flags.$split.$language.npy" "docs.$split.$language.npy")

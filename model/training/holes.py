@@ -4,7 +4,7 @@ A canvas is [head: one clamped token][hole][suffix: clamped, to the canvas' end]
 sees the clean tokens [0, anchor) and all of itself. After the document's end the suffix is `<eos>`, then `<pad>`.
 Micro-batch j is a function of (seed, j) alone, so a resumed run continues with exactly the data it would have seen.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,11 +32,14 @@ class Task:
     dense_share: float = 0.55  # of the other canvases: noise all over the canvas, as in block diffusion; most learning for the price
     fim_share: float = 0.35  # of the rows
     far_suffix_share: float = 0.5  # of the other rows: the first document's text begins with some of what follows later
+    languages: tuple = ()  # rows of each of `tokens.LANGUAGES` in a round of as many as the sum; by their sizes where empty
 
 
 # A training begins with the one and ends with the other (README.md, "Ablations"): the shipped model's second phase, but for the far
 # suffix, which it did not have, and its third.
 TASKS = {"begin": Task(), "end": Task(blank_canvas_share=0.2, fim_share=0.25)}
+# The fourth phase, which brought TypeScript: as much of it as of the other two together would be two epochs and more.
+TASKS["typescript"] = replace(TASKS["end"], languages=(32, 23, 45))
 
 
 @dataclass
@@ -60,14 +63,27 @@ class Drawer:
     def __init__(self, corpus: Corpus, vocab: Vocabulary, seed: int, task: Task = Task()):
         self.corpus, self.vocab, self.seed, self.task = corpus, vocab, seed, task
         self.chunks = {}
+        languages = np.repeat(np.arange(len(task.languages)), task.languages)
+        self.round = np.random.default_rng(seed).permutation(languages)  # which language each row of a round is of
 
     def chunk(self, index: int, stride: int) -> int:
         """The corpus position where row `index` starts: every stride-th position once per epoch, in random order."""
-        if stride not in self.chunks:
-            self.chunks[stride] = np.random.default_rng(self.seed).permutation(len(self.corpus.tokens) // stride)
-        order = self.chunks[stride]
+        first, tokens, index = self.part(index)
+        if (first, stride) not in self.chunks:
+            self.chunks[first, stride] = np.random.default_rng(self.seed).permutation(tokens // stride)
+        order = self.chunks[first, stride]
         epoch, at = divmod(index, len(order))
-        return int((order[at] * stride + epoch * (stride // 3)) % len(self.corpus.tokens))
+        return first + int((order[at] * stride + epoch * (stride // 3)) % tokens)
+
+    def part(self, index: int):
+        """Where row `index` is drawn from → (first corpus position, tokens, the row's number there)."""
+        if not len(self.round):
+            return 0, len(self.corpus.tokens), index
+        rounds, at = divmod(index, len(self.round))
+        language = int(self.round[at])
+        before = rounds * self.task.languages[language] + int((self.round[:at] == language).sum())
+        first = int(self.corpus.starts[language])
+        return first, int(self.corpus.starts[language + 1]) - first, before
 
     # ---- rows
 

@@ -20,7 +20,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 
 import scorecard_sources as packages
@@ -55,9 +54,6 @@ FUNCTION = {
         r"(function\*? ?\w+|(const|let) \w+.*=>|(?!if\b|for\b|while\b|switch\b|catch\b)#?\w+(<[^>]*>)?\().*\{$"
     ),
 }
-TYPESCRIPT_MARKS = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)""", re.S
-)
 TEST_MODULE = re.compile(r"#\[cfg\((all\()?test\b")
 IMPORTS = {  # whole statements, their lists of names too: nobody fills those from the code around them
     "rust": re.compile(r"^\s*(?:pub(?:\(\w+\))? )?use\b[^;]*;", re.M),
@@ -66,23 +62,13 @@ IMPORTS = {  # whole statements, their lists of names too: nobody fills those fr
 }
 
 
-def marks(text: str, language: str) -> np.ndarray:
-    """As `tokenizer.marks`, TypeScript too."""
-    if language != "typescript":
-        return vocabulary.marks(text, language)
-    bits = np.zeros(len(text) + 1, np.uint8)
-    for found in TYPESCRIPT_MARKS.finditer(text):
-        bits[found.start() : found.end()] = COMMENT if found["comment"] else STRING
-    return bits
-
-
 def source_of(row: dict, language: str) -> Source:
     """A file ready to cut; imports, and the unit tests at the end of a Rust file, are context at most."""
     lines = row["text"].split("\n")
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
-    source = Source(row, language, lines, starts, marks(row["text"], language))
+    source = Source(row, language, lines, starts, vocabulary.marks(row["text"], language))
     tests = next((n for n, line in enumerate(lines) if language == "rust" and TEST_MODULE.search(line)), len(lines))
     source.bits[starts[tests] :] |= COMMENT
     for found in IMPORTS[language].finditer(row["text"]):

@@ -10,6 +10,7 @@ import re
 HELD_OUT = {
     "rust": {"anyhow", "bstr", "criterion", "indicatif", "ropey", "semver", "similar", "tower"},
     "python": {"Jinja2", "h11", "markdown-it-py", "packaging"},
+    "typescript": {"@feathersjs/schema", "@use-gesture/core", "cheerio", "css-what"},
 }
 # Modules of the Python standard library that are held out; the rest of the library is trained on.
 HELD_OUT_STDLIB = {
@@ -38,6 +39,15 @@ SKIPPED_CRATES = re.compile(
     r"|rustix|nix|aws-lc-rs|ring|konst.*|typewit|const_panic|const-str|security-framework|schannel|jni.*|zerovec.*|zerotrie|icu_.*"
     r"|hashbrown|allocator-api2|ppv-lite86|wasm-bindgen.*|half|lz4_flex|openssl|rustls-webpki|memchr|blake3|raw-window.*|secret-service"
     r"|matrixmultiply|safe_arch|wide|wasm-bindgen-backend|entities|mime_guess|emojis|phf_.*|.*_codegen|terminfo)$"
+)
+# Where the scorecard's cases and the development cases come from, and what their authors write beside it.
+SKIPPED_NPM = re.compile(
+    r"^(rxjs|immer|redux|reselect|react-redux|multiformats|uint8array.*|prosemirror.*|graphql-request|wonka|true-myth|ajv|langium|zod"
+    r"|ts-pattern|abitype|viem|ox|effect|superstruct|comlink|micro-packed|cronstrue|fp-ts|io-ts.*|monocle-ts|mobx.*|lit"
+    r"|@(reduxjs|noble|scure|tanstack|preact|grpc|internationalized|tiptap|hocuspocus|effect|lit)/.*)$"
+)
+SKIPPED_TYPESCRIPT = re.compile(
+    r"(^|/)(__tests__|__mocks__|node_modules|examples?|locales?|i18n|deno|dist|esm|cjs)/|\.(d|test|tests|spec|bench|stories|gen|generated|pb)\.ts$"
 )
 SKIPPED_FOLDERS = {
     "__pycache__", "_click", "_internal_testing", "_vendor", "_vendored", "_vendored_packages", "bench", "benches", "benchmarks",
@@ -87,7 +97,7 @@ def clean(raw: bytes, language: str) -> str | None:
     if any(len(line) > LINE_CHARS_MAX for line in lines):
         return None
     lines = strip_header(lines, language)
-    lines = trim_rust_docs(lines) if language == "rust" else trim_python_docs(lines)
+    lines = {"rust": trim_rust_docs, "python": trim_python_docs, "typescript": trim_typescript_docs}[language](lines)
     if lines is None or not worth_reading(lines, language):
         return None
     text = re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).strip("\n") + "\n"
@@ -96,7 +106,7 @@ def clean(raw: bytes, language: str) -> str | None:
 
 def strip_header(lines: list[str], language: str) -> list[str]:
     """Without the leading comment block, when that block is a licence, a shebang or an encoding line."""
-    end, mark = 0, ("//", "/*", " *", "*") if language == "rust" else ("#",)
+    end, mark = 0, ("#",) if language == "python" else ("//", "/*", " *", "*")
     while end < len(lines) and (not lines[end].strip() or lines[end].startswith(mark)):
         if language == "rust" and lines[end].startswith(("//!", "///")):
             break
@@ -120,6 +130,37 @@ def trim_rust_docs(lines: list[str]) -> list[str]:
             out.append(line)
             run += 1
     return out
+
+
+def trim_typescript_docs(lines: list[str]) -> list[str]:
+    """Doc blocks keep the first paragraph before their tags, at most two lines; runs of plain comments keep two lines."""
+    out, run, block = [], 0, None
+    for line in lines:
+        bare = line.strip()
+        if block is not None:
+            block.append(bare)
+        elif bare.startswith("/*"):
+            block, indent = [bare], line[: len(line) - len(bare)]
+        if block is not None:
+            if bare.endswith("*/"):
+                out, block = out + short_block(block, indent), None
+            continue
+        run = run + 1 if bare.startswith("//") else 0
+        if run <= DOC_LINES_MAX:
+            out.append(line)
+    return out
+
+
+def short_block(block: list[str], indent: str) -> list[str]:
+    """A doc block in one or two lines of text; nothing of it where it only has tags."""
+    text = [re.sub(r"^(/\*\*?|\*(?!/))\s?|\s*\*/$", "", line).strip() for line in block]
+    while text and not text[0]:
+        del text[0]
+    end = next((n for n, line in enumerate(text) if not line or line.startswith("@")), len(text))
+    kept = text[: min(end, DOC_LINES_MAX)]
+    if len(kept) < 2:
+        return [f"{indent}/** {line} */" for line in kept]
+    return [f"{indent}/**", *(f"{indent} * {line}" for line in kept), f"{indent} */"]
 
 
 def docstring_spans(text: str) -> list[tuple[int, int]]:
@@ -174,7 +215,7 @@ def worth_reading(lines: list[str], language: str) -> bool:
     full = [line for line in lines if line.strip()]
     if len(full) < 12:
         return False
-    comments = sum(line.lstrip().startswith(("//", "/*", "*") if language == "rust" else ("#",)) for line in full)
+    comments = sum(line.lstrip().startswith(("#",) if language == "python" else ("//", "/*", "*")) for line in full)
     tables = sum(map(table_line, full))
     bindings = sum(bool(BINDING_LINE.match(line)) for line in full) if language == "rust" else 0
     text = "".join(full)

@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ import fetch_corpus
 import fused
 import net as plain
 import parts
-from corpus import crates, listed_in
+from average import EMBEDDING, averaged
+from corpus import case_shingles, crates, listed_in, npm_packages, read
 from holes import Shape, Task
 from measure import Measure
 from net import Dims, Net, causal_targets, training_loss
 from optimiser import Optimiser
+from tokens import LANGUAGES
 from test_training import VOCAB, batches, made_up_data
 from train import bind, share, update
 from train_device import DIFFERENCE_MAX, MicroBatches, Trainer, factor
@@ -150,7 +153,8 @@ def test_training_can_begin_with_an_exported_model(tmp_path):
 def test_a_model_that_knows_nothing_needs_twelve_bits_a_token(tmp_path):
     """Every logit 0 in a vocabulary of 4,096; so bits per byte is 12 times tokens over bytes, whatever is asked."""
     text = {"rust": "fn sum(values: &[u32]) -> u32 {\n    let mut total = 0;\n    for value in values {\n        total += value;\n    }\n    total\n}\n",
-            "python": "def total(values, start=0):\n    for value in values:\n        start += value.amount\n    return start\n"}
+            "python": "def total(values, start=0):\n    for value in values:\n        start += value.amount\n    return start\n",
+            "typescript": "function total(values: number[]): number {\n  let sum = 0\n  for (const value of values) {\n    sum += value\n  }\n  return sum\n}\n"}
     for language, words in text.items():
         (tmp_path / f"heldout.{language}.jsonl").write_text(json.dumps({"text": words * 12}) + "\n")
     net = Net(dataclasses.replace(DIMS, vocab_size=4096))
@@ -190,9 +194,9 @@ def test_the_gpu_script_trains_in_calls_exports_and_joins(tmp_path):
     made_up_data(data)
     (data / "tokenizer.json").write_text("{}")
     for kind in ("tokens", "flags", "docs"):
-        for language in ("rust", "python"):
+        for language in LANGUAGES:
             (data / f"{kind}.heldout.{language}.npy").write_bytes((data / f"{kind}.train.{language}.npy").read_bytes())
-    for language in ("rust", "python"):
+    for language in LANGUAGES:
         (data / f"heldout.{language}.jsonl").write_text("")
     script = ["bash", str(HERE / "gpu_train.sh")]
     settings = dict(SIZE="tiny", DEVICE="cpu", STEPS="4", PIECE_MIB="0.05", PYTHON=sys.executable, PATH="/usr/bin:/bin",
@@ -222,3 +226,41 @@ def test_what_the_manifest_names_is_fetched_and_read(tmp_path):
         folder.mkdir()
         (folder / "Cargo.toml").write_text(f'[package]\nname = "{name}"\nversion = "{version}"\nlicense = "MIT"\n')
     assert [(p.name, p.version) for p in crates(tmp_path, listed_in(fetch_corpus.MANIFEST))] == [("anyhow", "1.0.104")]
+
+
+def npm_archive(folder: Path, name: str, files: dict) -> Path:
+    """An archive as npm makes them: everything below `package/`."""
+    tree = folder.with_name(name)
+    for path, text in ({"package.json": json.dumps({"name": name, "version": "1.0.0", "license": "MIT"})} | files).items():
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(text)
+    folder.mkdir(exist_ok=True)
+    archive = folder / f"{name}-1.0.0.tgz"
+    with tarfile.open(archive, "w:gz") as made:
+        made.add(tree, "package")
+    return archive
+
+
+def test_of_an_npm_package_what_people_wrote_is_read_and_nothing_that_a_case_was_cut_from(tmp_path):
+    lines = lambda word: "".join(f"export function {word}{n}(value: number): number {{\n  return value + {word}\n}}\n" for n in range(12))
+    files = {"src/a.ts": lines("a"), "src/b.ts": lines("b"), "src/a.test.ts": lines("c"), "lib/a.d.ts": lines("d"), "src/a.js": lines("e")}
+    folder = tmp_path / "npm"
+    fetch_corpus.unpack(npm_archive(folder, "friendly", files))
+    fetch_corpus.unpack(npm_archive(folder, "zod", files))
+    assert not list(folder.glob("*.tgz")) and not list(folder.rglob("*.js"))
+    (package,) = npm_packages(folder)  # cases were cut from the other
+    assert [path.relative_to(package.root).as_posix() for path in package.files] == ["src/a.ts", "src/b.ts"]
+    case = {"prompt": lines("b")[:300], "canonical_solution": lines("b")[300:320], "suffix": lines("b")[320:]}
+    (tmp_path / "typescript.jsonl").write_text(json.dumps(case) + "\n")
+    assert [row["path"] for row in read(package, set(), case_shingles(tmp_path))] == ["src/a.ts"]
+
+
+def test_an_average_lies_between_and_keeps_what_only_the_last_has_learnt():
+    first, last = {EMBEDDING: torch.zeros(3, 2), "a": torch.tensor([1.0])}, {EMBEDDING: torch.ones(3, 2), "a": torch.tensor([3.0])}
+    found = averaged([first, last], [0.25, 0.75], [2])
+    assert found["a"].item() == 2.5 and found["a"].dtype == torch.bfloat16
+    assert found[EMBEDDING].float().tolist() == [[0.75, 0.75], [0.75, 0.75], [1, 1]]
+    with pytest.raises(SystemExit, match="shares"):
+        averaged([first, last], [0.5, 0.6], [])
+    with pytest.raises(SystemExit, match="same tensors"):
+        averaged([first, {EMBEDDING: torch.ones(4, 2), "a": last["a"]}], [0.5, 0.5], [])

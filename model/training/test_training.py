@@ -14,18 +14,19 @@ import export
 from check_parity import TOLERANCE, differences
 from holes import BUCKETS, Drawer, Shape, Task
 from net import Dims, Net, training_loss
-from tokens import BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, MASK, PAD, Corpus, Vocabulary
+from sources import trim_typescript_docs
+from tokens import LANGUAGES, BLANK, BOS, EOS, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, FIRST_TEXT_ID, MASK, PAD, Corpus, Vocabulary
 
 VOCAB, NEWLINE_ID = 64, 20
 SHAPE = Shape(rows=4, length=256, canvases=4)
 
 
 def made_up_data(folder: Path) -> Path:
-    """Two languages of random documents; token 20 is the line break, every token above 40 can be cut into 30 and 31."""
+    """Three languages of random documents; token 20 is the line break, every token above 40 can be cut into 30 and 31."""
     rng = np.random.default_rng(0)
     width, flags = np.full(VOCAB, -1, np.int16), np.zeros(VOCAB, np.uint8)
     width[NEWLINE_ID], flags[NEWLINE_ID] = 4, 3
-    for language in ("rust", "python"):
+    for language in LANGUAGES:
         sizes = rng.integers(30, 900, 40)
         tokens = rng.integers(FIRST_TEXT_ID, VOCAB, sizes.sum()).astype(np.uint16)
         tokens[rng.random(len(tokens)) < 0.1] = NEWLINE_ID
@@ -55,6 +56,38 @@ def test_no_noised_token_is_known_to_the_first_pass():
         slots = np.zeros_like(noised)
         slots[b["slot_at"][0][b["slot_weight"][0] > 0]] = True
         assert noised.any() and not (noised & ~slots).any()
+
+
+def test_a_round_draws_each_language_as_often_as_it_says_and_no_chunk_twice():
+    with tempfile.TemporaryDirectory() as folder:
+        data = made_up_data(Path(folder))
+        corpus = Corpus(data)
+        drawer, stride = Drawer(corpus, Vocabulary(data), seed=3, task=Task(languages=(1, 2, 5))), 256
+        drawn = np.array([drawer.chunk(index, stride) for index in range(80)])
+        language = np.searchsorted(corpus.starts, drawn, "right") - 1
+        assert [(language == n).sum() for n in range(3)] == [10, 20, 50]
+        first = drawn[language == 2]
+        assert len(set(first)) == len(first) and (first < len(corpus.tokens)).all()
+        assert sum(len(np.load(data / f"tokens.train.{name}.npy")) for name in LANGUAGES) == corpus.bounds[-1]
+
+
+def test_typescript_comments_are_cut_to_what_they_say_first():
+    text = """/**
+ * Adds two numbers.
+ *
+ * Long story.
+ * @param a one
+ */
+function add(a: number) {
+  /** @internal */
+  // one
+  // two
+  // three
+  return a /* kept */
+}
+/* one line */"""
+    kept = trim_typescript_docs(text.split("\n"))
+    assert kept == ["/** Adds two numbers. */", "function add(a: number) {", "  // one", "  // two", "  return a /* kept */", "}", "/** one line */"]
 
 
 def test_labels_are_the_clean_tokens():

@@ -18,7 +18,7 @@ text it encodes. Set the switch once after loading, which encodes such text as o
     Rust    tokenizer.set_encode_special_tokens(true)
 and put special ids in by number. Decoding leaves them out unless `skip_special_tokens=False`.
 
-Files that `pack` writes into the data folder, for SPLIT in train, heldout and LANG in rust, python:
+Files that `pack` writes into the data folder, for SPLIT in train, heldout and LANG in rust, python, typescript:
     tokens.SPLIT.LANG.npy  u16 [tokens]    every document after the other, no special tokens at all
     flags.SPLIT.LANG.npy   u8  [tokens]    what each position is, bits below
     docs.SPLIT.LANG.npy    i64 [docs + 1]  document d is tokens[docs[d]:docs[d + 1]]
@@ -48,7 +48,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 VOCABULARY = 4096
 SPECIALS = ["<pad>", "<eos>", "<bos>", "<mask>", "<blank>", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>",
-            "<rust>", "<python>"] + [f"<reserved_{n}>" for n in range(5)]
+            "<rust>", "<python>", "<typescript>"] + [f"<reserved_{n}>" for n in range(4)]
 UNITS = (
     r"(?:\r?\n)+[ \t]*"  # line breaks, blank lines merged, with the indentation after them
     r"| ?[fiu](?:8|16|32|64|128)"  # number types are words
@@ -69,6 +69,10 @@ PYTHON_MARKS = re.compile(
     r'''(?P<comment>\#[^\n]*|(?:(?<=\n)|\A)[ \t]*[rR]?(?:"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'))'''
     r'''|(?P<string>"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')''', re.S
 )
+TYPESCRIPT_MARKS = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)""", re.S
+)
+MARKS = {"rust": RUST_MARKS, "python": PYTHON_MARKS, "typescript": TYPESCRIPT_MARKS}
 
 
 def documents(data: Path, split: str, language: str) -> list[dict]:
@@ -96,8 +100,8 @@ def load(path: Path) -> Tokenizer:
 
 
 def train(data: Path, out: Path, vocabulary: int = VOCABULARY) -> None:
-    """Learns the merges on equal shares of both languages."""
-    texts = {language: [row["text"] for row in documents(data, "train", language)] for language in ("rust", "python")}
+    """Learns the merges on equal shares of all languages."""
+    texts = {language: [row["text"] for row in documents(data, "train", language)] for language in MARKS}
     share = min(sum(map(len, rows)) for rows in texts.values())
     chosen = []
     for rows in texts.values():
@@ -114,7 +118,7 @@ def train(data: Path, out: Path, vocabulary: int = VOCABULARY) -> None:
 def marks(text: str, language: str) -> np.ndarray:
     """COMMENT and STRING bits of every character, u8 [chars]."""
     bits = np.zeros(len(text) + 1, np.uint8)
-    for found in (RUST_MARKS if language == "rust" else PYTHON_MARKS).finditer(text):
+    for found in MARKS[language].finditer(text):
         if found.lastgroup:
             bits[found.start() : found.end()] = COMMENT if found["comment"] else STRING
     return bits
@@ -189,7 +193,7 @@ def pack(data: Path, path: Path, manifest: Path) -> None:
     texts = token_texts(tokenizer)
     np.savez(data / "vocab.npz", **vocabulary_table(texts))
     np.savez(data / "cuts.npz", **cut_table(tokenizer, texts))
-    counted = {(s, n): pack_split(tokenizer, data, s, n) for s in ("train", "heldout") for n in ("rust", "python")}
+    counted = {(s, n): pack_split(tokenizer, data, s, n) for s in ("train", "heldout") for n in MARKS}
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["package", "version", "licence", "language", "files", "tokens", "split"])

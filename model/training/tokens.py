@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 PAD, EOS, BOS, MASK, BLANK, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE = range(8)
-LANGUAGES = {"rust": 9, "python": 10}
+LANGUAGES = {"rust": 9, "python": 10, "typescript": 11}
 FIRST_TEXT_ID = 16
 NEWLINE, INDENT, UNIT, COMMENT = 1, 2, 4, 8
 COMMENT_KEPT = 0.2  # a hole that would start in a comment is kept with this probability
@@ -30,15 +30,15 @@ class Vocabulary:
 
 
 class Corpus:
-    """Both languages of one split, one after the other; positions are indices into `tokens`."""
+    """All languages of one split, one after the other; positions are indices into `tokens`."""
 
     def __init__(self, data: Path, split: str = "train"):
         parts = [[np.load(data / f"{kind}.{split}.{name}.npy") for kind in ("tokens", "flags", "docs")]
                  for name in LANGUAGES]
         self.tokens = np.concatenate([p[0] for p in parts])
         self.flags = np.concatenate([p[1] for p in parts])
-        shift = len(parts[0][0])
-        self.bounds = np.concatenate([parts[0][2], parts[1][2][1:] + shift])
+        self.starts = np.concatenate([[0], np.cumsum([len(p[0]) for p in parts])])  # of each language
+        self.bounds = np.concatenate([[0], *(p[2][1:] + at for p, at in zip(parts, self.starts))])
         self.language = np.repeat(list(LANGUAGES.values()), [len(p[2]) - 1 for p in parts])
         self.newlines = np.flatnonzero(self.flags & NEWLINE)
         self.width = np.load(data / "vocab.npz")["width"]
