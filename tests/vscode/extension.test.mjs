@@ -115,7 +115,7 @@ test('a line of it with the extension’s own key', async () => {
 
 test('Python; the next proposal with a key; Escape takes it away', async () => {
   await code.goto('mean.py', 9);
-  await proposal('    for value in', 1);
+  await proposal('    for value in ', 1);
   await code.picture('ghost-python');
   const since = code.traffic().length;
   await code.keys('Alt+Backslash');
@@ -126,7 +126,7 @@ test('Python; the next proposal with a key; Escape takes it away', async () => {
   await code.until('another proposal', async () => (await code.ghost()) !== first);
   await code.keys('Escape');
   await code.noGhost();
-  await code.holds('mean.py', MEAN.replace('largest(values):\n\n', 'largest(values):\n    for value in\n'));
+  await code.holds('mean.py', MEAN.replace('largest(values):\n\n', 'largest(values):\n    for value in \n'));
 });
 
 test('a command fills a marker, the text condenses meanwhile, the status bar counts the steps, one undo takes it back', async () => {
