@@ -35,8 +35,8 @@ def main():
     a = a.parse_args()
     weights = averaged([load_file(model / "model.safetensors") for model in a.models], a.shares, a.new_tokens)
     a.out.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "generation_config.json", "tokenizer.json"):
-        if a.out.resolve() != a.models[-1].resolve():
+    if a.out.resolve() != a.models[-1].resolve():
+        for name in ("config.json", "generation_config.json", "tokenizer.json"):
             shutil.copy(a.models[-1] / name, a.out / name)
     part = a.out / "model.safetensors.part"
     save_file(weights, part, metadata={"format": "pt"})

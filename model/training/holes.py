@@ -38,7 +38,7 @@ class Task:
 # A training begins with the one and ends with the other (README.md, "Ablations"): the shipped model's second phase, but for the far
 # suffix, which it did not have, and its third.
 TASKS = {"begin": Task(), "end": Task(blank_canvas_share=0.2, fim_share=0.25)}
-# The fourth phase, which brought TypeScript: as much of it as of the other two together would be two epochs and more.
+# The fourth phase, which brought TypeScript: nearly half of the rows, since none of it had been seen.
 TASKS["typescript"] = replace(TASKS["end"], languages=(32, 23, 45))
 
 

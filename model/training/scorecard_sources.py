@@ -21,6 +21,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import sources
+from fetch_corpus import npm_archive
 
 LIST = Path(__file__).with_name("scorecard_packages.csv")
 FILE_LINES = (30, 1500)
@@ -67,7 +68,7 @@ def fetch(folder: Path) -> None:
     wheels = [f"{p.name}=={p.version}" for p in of["python"]]
     subprocess.run(["pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder / "python", *wheels], check=True)
     for p in of["typescript"]:
-        subprocess.run(["npm", "pack", "--silent", f"{p.name}@{p.version}"], cwd=folder / "typescript", check=True, stdout=subprocess.DEVNULL)
+        npm_archive(f"{p.name}@{p.version}", folder / "typescript")
 
 
 # ---- reading

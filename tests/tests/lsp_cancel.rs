@@ -43,6 +43,15 @@ fn running(client: &mut Client, uri: &str) -> i64 {
     id
 }
 
+/// A client whose one request runs in an engine that does not end by itself.
+fn busy() -> (Stage, Client, i64) {
+    let stage = stage();
+    let mut client = stage.ready(&endless(), &Setup::default());
+    client.open(URI, "rust", TEXT);
+    let id = running(&mut client, URI);
+    (stage, client, id)
+}
+
 /// How long after `asked` the engine stopped, by its own account of its first inference, once the worker has gone on to
 /// say that it is ready.
 fn engine_stopped_after(stage: &Stage, client: &mut Client, asked: Duration) -> Duration {
@@ -56,10 +65,7 @@ fn engine_stopped_after(stage: &Stage, client: &mut Client, asked: Duration) -> 
 fn a_cancelled_request_is_answered_at_once_and_its_engine_stops() {
     let _turn = alone();
     within("cancelled: the answer, and the engine's stop", ANSWER_MAX, || {
-        let stage = stage();
-        let mut client = stage.ready(&endless(), &Setup::default());
-        client.open(URI, "rust", TEXT);
-        let id = running(&mut client, URI);
+        let (stage, mut client, id) = busy();
         let asked = now();
         client.cancel(id);
         let answer = client.response(id);
@@ -75,10 +81,7 @@ fn a_cancelled_request_is_answered_at_once_and_its_engine_stops() {
 fn a_newer_request_supersedes_the_one_that_runs_without_a_cancel() {
     let _turn = alone();
     within("superseded: the answer", ANSWER_MAX, || {
-        let stage = stage();
-        let mut client = stage.ready(&endless(), &Setup::default());
-        client.open(URI, "rust", TEXT);
-        let first = running(&mut client, URI);
+        let (_stage, mut client, first) = busy();
         let asked = now();
         client.type_at(URI, client.after(URI, "total = "), "n");
         let second = client.request_inline(URI, client.after(URI, "total = n"), Trigger::Automatic);
@@ -113,11 +116,8 @@ fn a_request_that_waits_is_cancelled_without_an_inference() {
     let _turn = alone();
     let other = "file:///project/other.rs";
     within("cancelled while it waits: the answer", ANSWER_MAX, || {
-        let stage = stage();
-        let mut client = stage.ready(&endless(), &Setup::default());
-        client.open(URI, "rust", TEXT);
+        let (stage, mut client, runs) = busy();
         client.open(other, "rust", TEXT);
-        let runs = running(&mut client, URI);
         let waits = client.request_inline(other, client.after(other, "total = "), Trigger::Automatic);
         client.cancel(waits);
         let answer = client.response(waits);
@@ -135,10 +135,7 @@ fn a_request_that_waits_is_cancelled_without_an_inference() {
 fn a_closed_document_is_not_worked_for() {
     let _turn = alone();
     within("closed: the engine's stop", ANSWER_MAX, || {
-        let stage = stage();
-        let mut client = stage.ready(&endless(), &Setup::default());
-        client.open(URI, "rust", TEXT);
-        let id = running(&mut client, URI);
+        let (stage, mut client, id) = busy();
         let asked = now();
         client.close(URI);
         client.response(id);

@@ -105,7 +105,7 @@ impl<'a> Splicer<'a> {
     /// A [`Rejected`] that says why; [`Rejected::Syntax`] when the tree would hold more ERROR and MISSING nodes than it
     /// could without the candidate.
     pub fn splice(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
-        self.read(candidate).and_then(without_new_errors)
+        self.splice_as_it_is(candidate).and_then(without_new_errors)
     }
 
     /// As [`Splicer::splice`], whatever it does to the syntax: for who has other reasons to trust a candidate.
@@ -113,20 +113,6 @@ impl<'a> Splicer<'a> {
     /// # Errors
     /// A [`Rejected`] that says why, never [`Rejected::Syntax`].
     pub fn splice_as_it_is(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
-        self.read(candidate)
-    }
-
-    /// As [`Splicer::splice`] for a candidate of which nothing may be dropped.
-    ///
-    /// # Errors
-    /// As [`Splicer::splice`].
-    pub fn splice_whole(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
-        self.check_version()?;
-        self.choose(vec![to_lf(candidate)]).and_then(without_new_errors)
-    }
-
-    /// A candidate as it reads best.
-    fn read(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
         self.check_version()?;
         let candidate = to_lf(candidate);
         if candidate.trim().is_empty() {
@@ -136,6 +122,15 @@ impl<'a> Splicer<'a> {
             return Err(Rejected::Unchanged);
         }
         self.choose(trim::variants(self.judge.plan, &candidate))
+    }
+
+    /// As [`Splicer::splice`] for a candidate of which nothing may be dropped.
+    ///
+    /// # Errors
+    /// As [`Splicer::splice`].
+    pub fn splice_whole(&mut self, candidate: &str) -> Result<Spliced, Rejected> {
+        self.check_version()?;
+        self.choose(vec![to_lf(candidate)]).and_then(without_new_errors)
     }
 
     fn check_version(&self) -> Result<(), Rejected> {
